@@ -1,0 +1,12 @@
+//! CPU loops for training convolutional networks: slices in, slices out.
+//!
+//! Every function takes plain slices in the layout its documentation names (images are
+//! `N × C × H × W`, row-major), writes into slices that the caller owns, and knows nothing of
+//! tensors. Loops are shared among the threads of the caller's rayon pool by a partition that
+//! depends on the shapes alone, and every sum is taken in a fixed order, so the bits of a result
+//! do not depend on how many threads worked on it.
+//!
+//! Lengths that contradict the stated shapes are a caller's bug and panic with the name of the
+//! function; values are never checked, so NaN and infinities travel as IEEE arithmetic has it.
+
+pub mod augment;

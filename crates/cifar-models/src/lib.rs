@@ -1,0 +1,1 @@
+//! SimpleNet and SmallResNet as layer graphs, their initialisation and weights

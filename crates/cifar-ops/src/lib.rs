@@ -1,0 +1,27 @@
+//! Convolutional-network operations as differentiable candle ops.
+//!
+//! Each function takes and returns ordinary candle tensors, and `Tensor::backward` works through
+//! it. Tensors are f32, images `(N, C, H, W)`. On the CPU the work is done by the loops of
+//! `cifar-kernels` and candle's matrix product; on any other device by candle's own operations,
+//! composed so that value and gradient follow the same definitions.
+//!
+//! The definitions are PyTorch's, in the places where candle's own differ: the gradient of
+//! [`max_pool2d`] goes to one maximum of each window instead of being split among equals, its
+//! windows may overlap and be padded, and the gradient of [`relu`] at 0 is 0.
+//!
+//! Inputs need not be contiguous. A wrong rank, shape or dtype and an empty batch are errors that
+//! name the operation and the shapes.
+
+mod activation;
+mod batch_norm;
+mod conv;
+mod loss;
+mod operand;
+mod pool;
+mod portable;
+
+pub use activation::relu;
+pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
+pub use conv::{Conv2dParams, conv2d};
+pub use loss::cross_entropy;
+pub use pool::{avg_pool2d, global_avg_pool2d, max_pool2d};

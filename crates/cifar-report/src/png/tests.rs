@@ -1,0 +1,77 @@
+use super::*;
+
+fn picture(seed: u8) -> RgbImage {
+    RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, seed]))
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn saves_what_can_be_read_back_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.png");
+    save_png(&picture(1), &path).unwrap();
+    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture(1));
+    save_png(&picture(2), &path).unwrap();
+    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture(2), "the old picture is replaced");
+    assert_eq!(files(folder.path()), ["picture.png"]);
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("absent").join("picture.png");
+    let error = save_png(&picture(0), &path).unwrap_err();
+    assert!(matches!(error, ReportError::MissingFolder { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(path.to_str().unwrap()) && text.contains("create it first"), "{text}");
+    assert_eq!(files(folder.path()), [""; 0]);
+}
+
+#[test]
+fn a_path_that_is_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path(), Path::new("/"), Path::new("")] {
+        let error = save_png(&picture(0), path).unwrap_err();
+        assert!(matches!(error, ReportError::IsFolder { .. }), "{error:?}");
+    }
+    assert_eq!(files(folder.path()), [""; 0]);
+}
+
+#[test]
+fn a_failed_write_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    // Written in full under the temporary name, then refused by the rename.
+    let path = folder.path().join("x".repeat(300));
+    let error = save_png(&picture(0), &path).unwrap_err();
+    assert!(matches!(error, ReportError::Write { .. }), "{error:?}");
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    assert_eq!(files(folder.path()), [""; 0]);
+}
+
+#[test]
+fn threads_that_save_to_one_path_do_not_mix_their_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.png");
+    std::thread::scope(|scope| {
+        for seed in 0..8 {
+            let path = &path;
+            scope.spawn(move || save_png(&picture(seed), path).unwrap());
+        }
+    });
+    let found = image::open(&path).unwrap().to_rgb8();
+    assert!((0..8).any(|seed| found == picture(seed)));
+    assert_eq!(files(folder.path()), ["picture.png"]);
+}
+
+#[test]
+fn a_bare_file_name_lies_in_the_current_folder() {
+    assert_eq!(folder_of(Path::new("picture.png")), Path::new("."));
+    assert_eq!(folder_of(Path::new("runs/picture.png")), Path::new("runs"));
+}

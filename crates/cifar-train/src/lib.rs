@@ -1,0 +1,48 @@
+//! The training engine.
+//!
+//! It trains anything that maps images to logits and whose variables have names: a
+//! [`Learner`] is a [`candle_nn::ModuleT`] and its [`cifar_net::Variable`]s. The engine knows no
+//! architecture, prints nothing and reads neither arguments nor the environment; it tells
+//! [`Observer`]s of each [`Event`] and leaves whole checkpoints on disk.
+//!
+//! - [`Recipe`]: everything that decides a run's numbers, read from TOML and checked once.
+//! - [`Schedule`]: learning rate and momentum as a function of the step; its length is checked
+//!   against the loop.
+//! - [`Optimizer`]: SGD and AdamW that equal PyTorch's and can be saved.
+//! - [`Trainer`]: the loop, with clipping, gradient accumulation, weight averaging, early
+//!   stopping, a guard against non-finite numbers, and exact resuming from any step.
+//! - [`RunFolder`], [`CheckpointStore`]: what a run leaves behind.
+
+mod checkpoint;
+mod clip;
+mod early_stop;
+mod ema;
+mod error;
+mod evaluate;
+mod event;
+mod learner;
+mod metrics_log;
+mod optimizer;
+mod recipe;
+mod run_folder;
+mod schedule;
+mod state;
+mod summary;
+mod trainer;
+
+pub use checkpoint::{CheckpointError, CheckpointStore, Slot, Snapshot};
+pub use clip::{clip_to_norm, global_norm};
+pub use early_stop::{Best, BestSoFar};
+pub use ema::Ema;
+pub use error::{NonFinite, TrainError};
+pub use evaluate::evaluate;
+pub use event::{EpochReport, Event, Observer, Start, StepReport, ValidationReport};
+pub use learner::{Learner, Pass};
+pub use metrics_log::{Csv, JsonLines};
+pub use optimizer::{AdamW, AdamWConfig, Optimizer, OptimizerConfig, OptimizerStateError, Sgd, SgdConfig};
+pub use recipe::{DataConfig, Recipe, RecipeError};
+pub use run_folder::{RunFolder, RunFolderError};
+pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, StepSize};
+pub use state::{RunningMeans, TrainState};
+pub use summary::{Summary, Surroundings};
+pub use trainer::{Limits, Outcome, Trainer};

@@ -1,0 +1,230 @@
+//! A training run as one typed value: what a recipe file says, checked once.
+
+use cifar_data::{Augmentation, Normalization};
+use serde::{Deserialize, Serialize};
+
+use crate::optimizer::OptimizerConfig;
+use crate::schedule::ScheduleConfig;
+
+/// Everything that decides a run's numbers. Two runs with equal recipes and equal data give
+/// equal weights, bit for bit, on the same kind of device.
+///
+/// There is no `Default`: a recipe file states every value (style: "no `Default` on a config a
+/// run depends on"); what may be absent is an `Option` and then switched off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recipe {
+    /// Short name; the run folder carries it.
+    pub name: String,
+    /// Architecture, as known to whoever builds the model.
+    pub model: String,
+    /// Seed of initialisation, order, split and augmentation.
+    pub seed: u64,
+    /// Passes over the training images, at least 1.
+    pub epochs: u32,
+    /// Images per optimiser step, at least 1.
+    pub batch_size: usize,
+    /// Micro-batches that each batch is cut into. Their gradients are summed before the
+    /// optimiser steps: the same steps with less memory for activations. 1 = the whole batch at
+    /// once. (Batch-norm statistics are those of a micro-batch.)
+    pub gradient_accumulation: usize,
+    /// Label smoothing of the training loss, in `0..1`.
+    pub label_smoothing: f64,
+    /// Global-norm gradient clipping: the largest norm let through. Absent: no clipping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Exponential moving average of the weights: the share kept at each step, in `0..1`.
+    /// Where set, the averaged weights are the ones evaluated. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema_decay: Option<f64>,
+    /// Epochs without a better validation accuracy after which training ends. Absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stop_patience: Option<u32>,
+    /// Steps between two checkpoints inside an epoch; one is also written after every epoch.
+    /// Absent: only after every epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<u64>,
+    /// What is read and how it is changed.
+    pub data: DataConfig,
+    /// The update rule.
+    pub optimizer: OptimizerConfig,
+    /// The curve of the learning rate.
+    pub schedule: ScheduleConfig,
+}
+
+/// The data part of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DataConfig {
+    /// Training images held out for validation, the same number of each class. 0 trains on all
+    /// of them; then nothing is chosen by validation.
+    pub validation: usize,
+    /// Per-channel mean and standard deviation of pixel values in `0..=1`.
+    pub normalization: Normalization,
+    /// Random changes of the training images. Absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
+}
+
+/// A recipe that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Not TOML, an unknown key, a missing key or a value of the wrong type.
+    #[error("not a recipe: {0}")]
+    Parse(String),
+    /// A value outside its range.
+    #[error("`{key}` is {value}, expected {expected}")]
+    OutOfRange {
+        /// The recipe key, dotted.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A `key=value` text that names no value.
+    #[error("`{0}` is no setting; write KEY=VALUE, for example `optimizer.learning-rate=0.02`")]
+    Setting(String),
+    /// A dotted key that leads through something which is not a table.
+    #[error("`{key}`: `{part}` is a value, not a table of further keys")]
+    NotATable {
+        /// The whole key.
+        key: String,
+        /// The part that is no table.
+        part: String,
+    },
+    /// Two parts of the recipe contradict each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
+}
+
+impl Recipe {
+    /// Reads and checks a recipe, after replacing single keys by `settings`, each
+    /// `dotted.key=value` with a TOML value (a bare word counts as a string).
+    ///
+    /// # Errors
+    /// The first problem found, naming the key and the values allowed.
+    pub fn from_toml(text: &str, settings: &[String]) -> Result<Self, RecipeError> {
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| RecipeError::Parse(e.to_string()))?;
+        for setting in settings {
+            apply(&mut table, setting)?;
+        }
+        // Parsed again from text, so that an error shows the line it means.
+        let text = toml::to_string(&table).map_err(|e| RecipeError::Parse(e.to_string()))?;
+        let recipe: Self = toml::from_str(&text).map_err(|e| RecipeError::Parse(e.to_string()))?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML text; [`Recipe::from_toml`] reads it back to an equal value.
+    ///
+    /// # Errors
+    /// [`RecipeError::Parse`] where a value has no TOML form (an integer over `i64::MAX`).
+    pub fn to_toml(&self) -> Result<String, RecipeError> {
+        toml::to_string_pretty(self).map_err(|e| RecipeError::Parse(e.to_string()))
+    }
+
+    fn check(&self) -> Result<(), RecipeError> {
+        require("epochs", self.epochs, self.epochs >= 1, "at least 1")?;
+        require("batch-size", self.batch_size, self.batch_size >= 1, "at least 1")?;
+        let micro = self.gradient_accumulation;
+        require("gradient-accumulation", micro, (1..=self.batch_size).contains(&micro), "1 to the batch size")?;
+        let smoothing = self.label_smoothing;
+        require("label-smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= value < 1")?;
+        if let Some(norm) = self.clip_norm {
+            require("clip-norm", norm, norm > 0.0 && norm.is_finite(), "a positive number")?;
+        }
+        if let Some(decay) = self.ema_decay {
+            require("ema-decay", decay, (0.0..1.0).contains(&decay), "0 <= value < 1")?;
+        }
+        if let Some(every) = self.checkpoint_every {
+            require("checkpoint-every", every, every >= 1, "at least 1 step")?;
+        }
+        if let Some(patience) = self.early_stop_patience {
+            require("early-stop-patience", patience, patience >= 1, "at least 1 epoch")?;
+            if self.data.validation == 0 {
+                return Err(RecipeError::Contradiction(
+                    "`early-stop-patience` needs validation images; set `data.validation` to 5000 or so, or remove the key",
+                ));
+            }
+        }
+        self.check_data()?;
+        self.optimizer.check()?;
+        self.check_schedule()
+    }
+
+    fn check_data(&self) -> Result<(), RecipeError> {
+        for &mean in &self.data.normalization.mean {
+            require("data.normalization.mean", mean, mean.is_finite(), "finite numbers")?;
+        }
+        for &std in &self.data.normalization.std {
+            require("data.normalization.std", std, std > 0.0 && std.is_finite(), "positive numbers")?;
+        }
+        Ok(())
+    }
+
+    fn check_schedule(&self) -> Result<(), RecipeError> {
+        match self.schedule {
+            ScheduleConfig::Constant {} => Ok(()),
+            ScheduleConfig::OneCycle { pct_start, div_factor, final_div_factor, base_momentum, max_momentum } => {
+                require("schedule.pct-start", pct_start, (0.0..=1.0).contains(&pct_start), "0 <= value <= 1")?;
+                for (key, factor) in
+                    [("schedule.div-factor", div_factor), ("schedule.final-div-factor", final_div_factor)]
+                {
+                    require(key, factor, factor > 0.0 && factor.is_finite(), "a positive number")?;
+                }
+                for (key, momentum) in
+                    [("schedule.base-momentum", base_momentum), ("schedule.max-momentum", max_momentum)]
+                {
+                    require(key, momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
+                }
+                Ok(())
+            }
+            ScheduleConfig::Cosine { min_learning_rate: low } => {
+                require("schedule.min-learning-rate", low, low >= 0.0 && low.is_finite(), "a number from 0 up")
+            }
+            ScheduleConfig::Step { step_size, gamma } => {
+                require("schedule.step-size", step_size, step_size >= 1, "at least 1 step")?;
+                require("schedule.gamma", gamma, gamma > 0.0 && gamma.is_finite(), "a positive number")
+            }
+        }
+    }
+}
+
+/// Fails unless `ok`. Conditions are written so that NaN makes them false.
+pub(crate) fn require(
+    key: &'static str,
+    value: impl ToString,
+    ok: bool,
+    expected: &'static str,
+) -> Result<(), RecipeError> {
+    if ok { Ok(()) } else { Err(RecipeError::OutOfRange { key, value: value.to_string(), expected }) }
+}
+
+fn apply(table: &mut toml::Table, setting: &str) -> Result<(), RecipeError> {
+    let (key, value) = setting.split_once('=').ok_or_else(|| RecipeError::Setting(setting.to_owned()))?;
+    let key = key.trim();
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let last = parts.pop().filter(|part| !part.is_empty()).ok_or_else(|| RecipeError::Setting(setting.to_owned()))?;
+    let mut at = table;
+    for part in parts {
+        let inner = at.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        at = inner
+            .as_table_mut()
+            .ok_or_else(|| RecipeError::NotATable { key: key.to_owned(), part: part.to_owned() })?;
+    }
+    at.insert(last.to_owned(), parse_value(value.trim()));
+    Ok(())
+}
+
+/// A TOML value, or the text itself: `--set model=simplenet` needs no quotes.
+fn parse_value(text: &str) -> toml::Value {
+    let parsed: Result<toml::Table, _> = format!("value = {text}").parse();
+    match parsed {
+        Ok(mut table) if table.len() == 1 => table.remove("value").unwrap_or_else(|| text.into()),
+        _ => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

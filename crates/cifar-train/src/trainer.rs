@@ -1,0 +1,350 @@
+//! The training loop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+use cifar_data::{Batch, Loader};
+use cifar_net::Variable;
+
+use crate::checkpoint::{CheckpointError, CheckpointStore, Slot, Snapshot};
+use crate::clip::{clip_to_norm, global_norm};
+use crate::ema::Ema;
+use crate::error::{NonFinite, TrainError};
+use crate::evaluate::evaluate;
+use crate::event::{EpochReport, Event, Observer, Start, StepReport, ValidationReport};
+use crate::learner::Learner;
+use crate::optimizer::Optimizer;
+use crate::recipe::Recipe;
+use crate::schedule::{Schedule, ScheduleCursor, StepSize};
+use crate::state::{RunningMeans, TrainState};
+
+/// Why [`Trainer::fit`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every step of the schedule was taken.
+    Completed,
+    /// Validation accuracy no longer improved.
+    StoppedEarly,
+    /// [`Limits::max_steps`] was reached before the end; the run can go on from its checkpoint.
+    StepLimit,
+    /// [`Limits::interrupt`] was set; the run can go on from its checkpoint.
+    Interrupted,
+}
+
+/// What may end [`Trainer::fit`] before the schedule does.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits<'a> {
+    /// Stop once this many optimiser steps are done in all. The schedule keeps its length.
+    pub max_steps: Option<usize>,
+    /// Looked at after every step; once true, the state is saved and `fit` returns.
+    pub interrupt: &'a AtomicBool,
+}
+
+/// A run: a model, its data and a recipe, and where it stands.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    recipe: &'a Recipe,
+    learner: Learner<'a>,
+    train: Loader,
+    validation: Option<Loader>,
+    device: Device,
+    checkpoints: Option<CheckpointStore>,
+    optimizer: Optimizer,
+    cursor: ScheduleCursor,
+    schedule: Schedule,
+    ema: Option<Ema>,
+    state: TrainState,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run at its first step. `train` yields the batches (shuffled, augmented), `validation`,
+    /// where there is any, the held-out images in fixed order. `checkpoints`: where to save;
+    /// `None` trains in memory alone.
+    ///
+    /// # Errors
+    /// candle's, where optimiser state cannot be allocated.
+    pub fn new(
+        recipe: &'a Recipe,
+        learner: Learner<'a>,
+        train: Loader,
+        validation: Option<Loader>,
+        device: &Device,
+        checkpoints: Option<CheckpointStore>,
+    ) -> Result<Self, TrainError> {
+        let total_steps = recipe.epochs as usize * train.n_batches();
+        let schedule = Schedule::new(recipe.schedule, recipe.optimizer.learning_rate(), total_steps);
+        Ok(Self {
+            recipe,
+            learner,
+            optimizer: Optimizer::new(recipe.optimizer, learner.trainable())?,
+            ema: recipe.ema_decay.map(|decay| Ema::new(decay, learner.variables)).transpose()?,
+            state: TrainState::new(&recipe.model, total_steps),
+            cursor: ScheduleCursor::new(schedule, 0),
+            schedule,
+            train,
+            validation,
+            device: device.clone(),
+            checkpoints,
+        })
+    }
+
+    /// Where the run stands.
+    pub fn state(&self) -> &TrainState {
+        &self.state
+    }
+
+    /// Continues from a checkpoint, as if the run had never stopped.
+    ///
+    /// # Errors
+    /// [`TrainError::Resume`] where the checkpoint belongs to another model, recipe or data set.
+    pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), TrainError> {
+        let Snapshot { model, ema, optimizer, state } = snapshot;
+        let mismatch = |what, saved: &dyn ToString, wanted: &dyn ToString| TrainError::Resume {
+            reason: format!("the checkpoint's {what} is {}, this run's {}", saved.to_string(), wanted.to_string()),
+        };
+        if state.model != self.state.model {
+            return Err(mismatch("model", &state.model, &self.state.model));
+        }
+        if state.total_steps != self.state.total_steps {
+            return Err(mismatch("number of steps", &state.total_steps, &self.state.total_steps));
+        }
+        self.learner.check_names(&model)?;
+        match (&mut self.ema, ema) {
+            (Some(average), Some(saved)) => {
+                self.learner.check_names(&saved)?;
+                average.load_state(saved);
+            }
+            (None, None) => {}
+            (wanted, saved) => return Err(mismatch("weight averaging", &saved.is_some(), &wanted.is_some())),
+        }
+        self.optimizer.load_state(optimizer).map_err(|e| TrainError::Resume { reason: e.to_string() })?;
+        self.learner.set(&model)?;
+        self.cursor = ScheduleCursor::new(self.schedule, state.step);
+        self.state = state;
+        Ok(())
+    }
+
+    /// Trains until the schedule ends or a limit is reached, telling `observers` of every step.
+    ///
+    /// # Errors
+    /// A non-finite loss or gradient, a full disk, an error of candle's or of an observer.
+    pub fn fit(&mut self, limits: Limits<'_>, observers: &mut [&mut dyn Observer]) -> Result<Outcome, TrainError> {
+        let clock = Clock::start(&self.state);
+        emit(observers, &Event::Start(self.start_event()))?;
+        while self.state.epoch < self.recipe.epochs && !self.state.stopped_early {
+            if let Some(outcome) = self.run_batches(limits, observers, &clock)? {
+                return Ok(outcome);
+            }
+            self.end_epoch(observers, &clock)?;
+        }
+        if self.state.stopped_early {
+            return Ok(Outcome::StoppedEarly);
+        }
+        self.cursor.finish()?;
+        Ok(Outcome::Completed)
+    }
+
+    fn start_event(&self) -> Start {
+        Start {
+            step: self.state.step,
+            total_steps: self.state.total_steps,
+            steps_per_epoch: self.train.n_batches(),
+            epochs: self.recipe.epochs,
+        }
+    }
+
+    /// The rest of the epoch's batches; an outcome where a limit ends the run among them.
+    fn run_batches(
+        &mut self,
+        limits: Limits<'_>,
+        observers: &mut [&mut dyn Observer],
+        clock: &Clock,
+    ) -> Result<Option<Outcome>, TrainError> {
+        let n_batches = self.train.n_batches();
+        let mut batches = self.train.epoch_from(self.state.epoch, self.state.batch);
+        let mut since = Instant::now();
+        while self.state.batch < n_batches {
+            if let Some(outcome) = self.reached(limits) {
+                self.save(Slot::Last, observers, clock)?;
+                return Ok(Some(outcome));
+            }
+            let Some(batch) = batches.next() else { break };
+            let report = self.step(&batch, since)?;
+            emit(observers, &Event::Step(report))?;
+            since = Instant::now();
+            let due = self.recipe.checkpoint_every.is_some_and(|every| self.state.step as u64 % every == 0);
+            if due && self.state.batch < n_batches {
+                self.save(Slot::Last, observers, clock)?;
+                since = Instant::now();
+            }
+        }
+        Ok(None)
+    }
+
+    fn reached(&self, limits: Limits<'_>) -> Option<Outcome> {
+        if limits.interrupt.load(Ordering::Relaxed) {
+            return Some(Outcome::Interrupted);
+        }
+        limits.max_steps.is_some_and(|max| self.state.step >= max).then_some(Outcome::StepLimit)
+    }
+
+    /// One optimiser step on `batch`; `since` is when the loop began to wait for it.
+    fn step(&mut self, batch: &Batch, since: Instant) -> Result<StepReport, TrainError> {
+        let size = self.cursor.advance()?;
+        let pass = self.learner.forward_backward(batch, self.recipe, &self.device)?;
+        let norm = if pass.loss.is_finite() { global_norm(&pass.gradients)? } else { f64::NAN };
+        if !norm.is_finite() {
+            return Err(self.non_finite(batch, pass.loss, norm));
+        }
+        self.update(pass.gradients, norm, size)?;
+        let secs = since.elapsed().as_secs_f64();
+        let state = &mut self.state;
+        state.step += 1;
+        state.batch += 1;
+        state.running.add(pass.loss, pass.n_correct, batch.len());
+        state.train_secs += secs;
+        state.n_images += batch.len() as u64;
+        Ok(StepReport {
+            step: state.step,
+            epoch: state.epoch + 1,
+            batch: state.batch,
+            loss: pass.loss,
+            accuracy: pass.n_correct as f64 / batch.len() as f64,
+            learning_rate: size.learning_rate,
+            momentum: size.momentum,
+            gradient_norm: norm,
+            n_images: batch.len(),
+            secs,
+        })
+    }
+
+    fn update(&mut self, mut gradients: Vec<Tensor>, norm: f64, size: StepSize) -> Result<(), TrainError> {
+        if let Some(max_norm) = self.recipe.clip_norm {
+            clip_to_norm(&mut gradients, norm, max_norm)?;
+        }
+        self.optimizer.step(&gradients, size)?;
+        if let Some(ema) = &mut self.ema {
+            ema.update(self.learner.variables)?;
+        }
+        Ok(())
+    }
+
+    /// Saves what there is before the step is applied and says where to look.
+    fn non_finite(&self, batch: &Batch, loss: f64, norm: f64) -> TrainError {
+        let saved = self.checkpoints.as_ref().map(|store| {
+            let snapshot = self.snapshot()?;
+            store.save(Slot::NonFinite, &snapshot)
+        });
+        let (saved, save_error) = match saved {
+            None => (None, None),
+            Some(Ok(path)) => (Some(path), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+        };
+        TrainError::NonFinite(Box::new(NonFinite {
+            loss,
+            gradient_norm: norm,
+            step: self.state.step + 1,
+            epoch: self.state.epoch + 1,
+            batch: self.state.batch + 1,
+            sample_indices: batch.indices.clone(),
+            saved,
+            save_error,
+        }))
+    }
+
+    fn end_epoch(&mut self, observers: &mut [&mut dyn Observer], clock: &Clock) -> Result<(), TrainError> {
+        let validation = match &self.validation {
+            Some(loader) => Some(self.evaluated(loader)?),
+            None => None,
+        };
+        let state = &mut self.state;
+        let (train_loss, train_accuracy) = (state.running.loss(), state.running.accuracy());
+        (state.train_loss, state.train_accuracy) = (Some(train_loss), Some(train_accuracy));
+        state.running = RunningMeans::default();
+        let epoch = state.epoch;
+        (state.epoch, state.batch) = (epoch + 1, 0);
+        let is_best = validation.as_ref().is_some_and(|v| state.best.record(epoch, v.top1));
+        let exhausted = self.recipe.early_stop_patience.filter(|&patience| state.best.exhausted(patience));
+        state.stopped_early = exhausted.is_some();
+        let report = EpochReport {
+            epoch: epoch + 1,
+            step: state.step,
+            train_loss,
+            train_accuracy,
+            validation: validation.as_ref().map(|evaluation| ValidationReport {
+                loss: evaluation.loss,
+                accuracy: evaluation.top1,
+                is_best,
+                evaluation,
+            }),
+            images_per_second: state.images_per_second().unwrap_or(f64::NAN),
+        };
+        emit(observers, &Event::Epoch(report))?;
+        if is_best {
+            self.save(Slot::Best, observers, clock)?;
+        }
+        self.save(Slot::Last, observers, clock)?;
+        if let Some(patience) = exhausted {
+            emit(observers, &Event::EarlyStop { patience })?;
+        }
+        Ok(())
+    }
+
+    /// The validation result of the weights that would be shipped: the averaged ones, if any.
+    fn evaluated(&self, loader: &Loader) -> Result<cifar_metrics::Evaluation, TrainError> {
+        let run = || evaluate(self.learner.module, loader, &self.device);
+        match &self.ema {
+            Some(ema) => ema.swapped_in(self.learner.variables, run),
+            None => run(),
+        }
+    }
+
+    fn save(
+        &mut self,
+        slot: Slot,
+        observers: &mut [&mut dyn Observer],
+        clock: &Clock,
+    ) -> Result<(), TrainError> {
+        self.state.elapsed_secs = clock.elapsed_secs();
+        let Some(store) = &self.checkpoints else { return Ok(()) };
+        let path = store.save(slot, &self.snapshot()?)?;
+        emit(observers, &Event::Saved { path: &path, step: self.state.step })
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, CheckpointError> {
+        let value = |v: &Variable| (v.name.clone(), v.var.as_detached_tensor());
+        Ok(Snapshot {
+            model: self.learner.variables.iter().map(value).collect(),
+            ema: self.ema.as_ref().map(Ema::state),
+            optimizer: self.optimizer.state()?,
+            state: self.state.clone(),
+        })
+    }
+}
+
+/// Time since the run began, over all its sittings.
+struct Clock {
+    started: Instant,
+    before_secs: f64,
+}
+
+impl Clock {
+    fn start(state: &TrainState) -> Self {
+        Self { started: Instant::now(), before_secs: state.elapsed_secs }
+    }
+
+    fn elapsed_secs(&self) -> f64 {
+        self.before_secs + self.started.elapsed().as_secs_f64()
+    }
+}
+
+fn emit(observers: &mut [&mut dyn Observer], event: &Event<'_>) -> Result<(), TrainError> {
+    for observer in observers {
+        observer.observe(event).map_err(TrainError::Observer)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

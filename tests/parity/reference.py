@@ -1,0 +1,260 @@
+"""What PyTorch computes from the weights and images that the Rust side wrote.
+
+    reference.py train CASE.json FOLDER    FOLDER/{initial,images}.safetensors -> FOLDER/reference.safetensors
+    reference.py schedules FILE.json       learning-rate curves of torch.optim.lr_scheduler
+
+Everything is computed in f32 on the CPU. The batches are chosen here, by `pick_batch`, and their
+image numbers are part of the answer.
+"""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim import lr_scheduler
+
+
+class SimpleNet(nn.Module):
+    def __init__(self, n_classes=10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.fc1 = nn.Linear(32 * 8 * 8, n_classes)
+        self.relu = nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x):  # (N, 3, 32, 32) -> (N, n_classes)
+        x = self.pool(self.relu(self.conv1(x)))  # (N, 16, 16, 16)
+        x = self.pool(self.relu(self.conv2(x)))  # (N, 32, 8, 8)
+        return self.fc1(x.flatten(1))
+
+
+class ResBlock(nn.Module):
+    def __init__(self, c_in, c_out, stride=1):
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(c_out),
+            nn.ReLU(),
+            nn.Conv2d(c_out, c_out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(c_out),
+        )
+        if stride == 1 and c_in == c_out:
+            self.shortcut = nn.Identity()
+        else:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False),
+                nn.BatchNorm2d(c_out),
+            )
+        self.relu = nn.ReLU()
+
+    def forward(self, x):
+        return self.relu(self.conv(x) + self.shortcut(x))
+
+
+class SmallResNet(nn.Module):
+    def __init__(self, n_classes=10):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
+        self.layer1 = nn.Sequential(ResBlock(64, 64), ResBlock(64, 64))
+        self.layer2 = nn.Sequential(ResBlock(64, 128, stride=2), ResBlock(128, 128))
+        self.layer3 = nn.Sequential(ResBlock(128, 256, stride=2), ResBlock(256, 256))
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(256, n_classes)
+
+    def forward(self, x):  # (N, 3, 32, 32) -> (N, n_classes)
+        x = self.layer3(self.layer2(self.layer1(self.stem(x))))  # (N, 256, 8, 8)
+        return self.fc(self.pool(x).flatten(1))
+
+
+MODELS = {"simplenet": SimpleNet, "small-resnet": SmallResNet}
+
+# How many standard deviations of f32 rounding a decision must stay away from its threshold.
+MARGIN = 6.0
+
+
+class Learner:
+    """A model with its optimiser and schedule, in one precision."""
+
+    def __init__(self, case, weights, dtype):
+        self.model = MODELS[case["model"]]().to(dtype)
+        self.model.load_state_dict(weights, strict=True)
+        options = dict(case["optimizer"])
+        kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[options.pop("kind")]
+        self.optimizer = kind(self.model.parameters(), **options)
+        self.schedule = None
+        if case["one_cycle"]:
+            self.schedule = lr_scheduler.OneCycleLR(
+                self.optimizer, max_lr=case["optimizer"]["lr"], total_steps=case["n_steps"]
+            )
+        self.clip_norm = case["clip_norm"]
+        self.criterion = nn.CrossEntropyLoss(label_smoothing=case["label_smoothing"])
+        self.decisions = record_decisions(self.model)
+
+    def decide(self, images):
+        """What `record_decisions` collects in a training-mode pass over `images`."""
+        probe = copy.deepcopy(self.model).train()  # a pass moves the running statistics
+        self.decisions.clear()
+        with torch.no_grad():
+            probe(images)
+        return list(self.decisions)
+
+    def step(self, images, labels):
+        """One optimiser step. Returns the logits, the loss and the gradients before clipping."""
+        self.model.train()
+        logits = self.model(images)
+        loss = self.criterion(logits, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        gradients = {name: p.grad.clone() for name, p in self.model.named_parameters()}
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        return logits.detach(), loss.detach(), gradients
+
+
+def record_decisions(model):
+    """A list that each pass of `model` (or of a copy) extends by what its ReLUs and max-pools decide on.
+
+    A ReLU decides by the sign of its input, a max-pool by the lead of a window's largest value.
+    """
+    seen = []
+    for module in model.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+        elif isinstance(module, nn.MaxPool2d):
+            module.register_forward_pre_hook(lambda _, inputs: seen.append(lead(inputs[0].detach())))
+    return seen
+
+
+def lead(x):
+    """How far the largest value of each 2x2 window is ahead; a window of zeros passes no gradient on."""
+    n, c, h, w = x.shape
+    windows = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 2, 4, 3, 5).reshape(-1, 4)
+    first, second = windows.topk(2, dim=1).values.unbind(dim=1)
+    return torch.where(first > 0, first - second, torch.inf)
+
+
+def pick_batch(single, double, images, batches):
+    """The first of `batches` (lists of image numbers) on which rounding cannot change a decision.
+
+    Correct implementations round differently, so a ReLU's input within about 1e-6 of zero may fall
+    on either side; where one does, gradients differ by 1e-3, whoever computes them. How large the
+    rounding is, is measured layer by layer: `double` has made the same steps in f64.
+    """
+    rounding = None
+    for tried, batch in enumerate(batches, start=1):
+        values = single.decide(images[batch])
+        if rounding is None:
+            exact = double.decide(images[batch].double())
+            rounding = [spread(a - b) for a, b in zip(values, exact, strict=True)]
+        if all(v.abs().min() > MARGIN * sigma for v, sigma in zip(values, rounding, strict=True)):
+            return batch, tried
+    sys.exit("no batch keeps clear of every threshold: write more images")
+
+
+def spread(difference):
+    return difference[difference.isfinite()].std()
+
+
+def train(case, folder):
+    """The numbers of one case: the first step in detail, then the state after the last."""
+    weights = load_file(folder / "initial.safetensors")
+    pool = load_file(folder / "images.safetensors")
+    images, labels = pool["images"], pool["labels"].to(torch.int64)
+    candidates = iter(torch.arange(len(images)).split(case["batch_size"]))
+    single, double = Learner(case, weights, torch.float32), Learner(case, weights, torch.float64)
+
+    out, chosen, tries, losses, norms = {}, [], [], [], []
+    for step in range(case["n_steps"]):
+        batch, tried = pick_batch(single, double, images, candidates)
+        chosen.append(batch)
+        tries.append(tried)
+        if step == 0:
+            out["eval_logits"] = eval_logits(single.model, images[batch])
+        logits, loss, gradients = single.step(images[batch], labels[batch])
+        double.step(images[batch].double(), labels[batch])
+        if step == 0:
+            out |= {"train_logits": logits} | {f"grad.{name}": g for name, g in gradients.items()}
+        losses.append(loss)
+        norms.append(nn.utils.get_total_norm(gradients.values()))
+
+    out |= {"batches": torch.stack(chosen), "losses": torch.stack(losses), "grad_norms": torch.stack(norms)}
+    out |= {f"after.{name}": tensor for name, tensor in single.model.state_dict().items()}
+    out["after_eval_logits"] = eval_logits(single.model, images[chosen[0]])
+    save_file({name: tensor.contiguous() for name, tensor in out.items()}, folder / "reference.safetensors")
+    exact = double.model.state_dict()
+    worst = max(relative_error(t, exact[name]) for name, t in single.model.state_dict().items())
+    print(f"{case['name']}: f32 and f64 differ by {worst:.1e} after {case['n_steps']} steps (batches tried: {tries})")
+
+
+def relative_error(got, want):
+    return ((got.double() - want.double()).norm() / want.double().norm()).item()
+
+
+def eval_logits(model, images):
+    model.eval()
+    with torch.no_grad():
+        return model(images)
+
+
+def curve(n_steps, lr, make):
+    """The learning rate and beta1 that steps 0, 1, … n_steps - 1 run with."""
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=lr, betas=(0.9, 0.999))
+    schedule = make(optimizer)
+    rates, beta1s = [], []
+    for step in range(n_steps):
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+        beta1s.append(float(optimizer.param_groups[0]["betas"][0]))
+        optimizer.step()
+        if step + 1 < n_steps:
+            schedule.step()
+    return {"total_steps": n_steps, "peak_lr": lr, "lr": rates, "beta1": beta1s}
+
+
+def schedules():
+    """Curves of OneCycleLR (torch's defaults but for what is named), cosine and step decay."""
+    found = []
+    for total, peak, warmup in [
+        (10, 0.1, 0.3),
+        (97, 2e-3, 0.23),
+        (100, 1e-3, 0.3),
+        (391, 3e-3, 0.3),
+        (1000, 1.0, 0.05),
+        (1563, 0.01, 0.5),
+        (3910, 3e-3, 0.3),
+        (3910, 5e-3, 0.1),
+    ]:
+        values = curve(
+            total, peak, lambda o: lr_scheduler.OneCycleLR(o, max_lr=peak, total_steps=total, pct_start=warmup)
+        )
+        found.append({"kind": "one-cycle", "pct_start": warmup, **values})
+    for total, peak in [(100, 0.1), (391, 3e-3), (7, 1.0)]:
+        values = curve(total, peak, lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=total))
+        found.append({"kind": "cosine", **values})
+    for total, peak, every, gamma in [(100, 0.1, 30, 0.1), (391, 3e-3, 50, 0.5), (9, 1.0, 1, 0.9)]:
+        values = curve(total, peak, lambda o: lr_scheduler.StepLR(o, step_size=every, gamma=gamma))
+        found.append({"kind": "step", "every": every, "gamma": gamma, **values})
+    return found
+
+
+def main(arguments):
+    torch.set_num_threads(2)
+    torch.set_float32_matmul_precision("highest")
+    match arguments:
+        case ["train", case_file, folder]:
+            train(json.loads(Path(case_file).read_text()), Path(folder))
+        case ["schedules", file]:
+            Path(file).write_text(json.dumps(schedules()))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
