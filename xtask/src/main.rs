@@ -1,3 +1,63 @@
-//! Placeholder.
+//! Checks, data and benchmarks of this workspace, behind `cargo xtask COMMAND`.
 
-fn main() {}
+#![expect(clippy::print_stdout, reason = "a developer's tool: its output is what it finds")]
+
+mod ci;
+mod cifar;
+mod fetch_data;
+mod kill_test;
+mod layers;
+mod parity;
+mod process;
+mod smoke;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks, data and benchmarks of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything that must hold, cheapest first; stops at the first failure.
+    Ci(ci::Arguments),
+    /// The official CIFAR-10 files, verified, in `data/`.
+    FetchData(fetch_data::Arguments),
+    /// Kills a training run again and again, resumes it, and compares it with an undisturbed one.
+    KillTest(kill_test::Arguments),
+    /// Compares the crates' dependencies with the table of allowed ones.
+    Layers,
+    /// Compares models, gradients, optimisers and schedules with PyTorch.
+    Parity(parity::Arguments),
+    /// Trains, evaluates and resumes on the real data with the real program.
+    Smoke,
+    /// Sizes, names, `unsafe`, the environment, and what must not be committed.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Ci(arguments) => ci::run(&arguments),
+        Command::FetchData(arguments) => fetch_data::run(&arguments),
+        Command::KillTest(arguments) => kill_test::run(&arguments),
+        Command::Layers => layers::run(),
+        Command::Parity(arguments) => parity::run(&arguments),
+        Command::Smoke => smoke::run(),
+        Command::Tidy => tidy::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,3 +1,50 @@
-//! Placeholder.
+//! The `cifar` program: train, evaluate and inspect CIFAR-10 classifiers.
 
-fn main() {}
+mod args;
+mod commands;
+mod console;
+mod fetching;
+mod host;
+mod interrupt;
+mod progress;
+mod recipes;
+mod session;
+mod tables;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::console::Console;
+
+// Training frees and takes tens of megabytes many times a second; this allocator keeps them
+// instead of giving them back to the system, which would have to clear them again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code of a run that Ctrl-C ended, by the shells' convention 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    host::start_diagnostics(cli.verbose);
+    let mut console = Console::new(cli.json());
+    match run(&cli, &mut console) {
+        Ok(code) => code,
+        Err(error) => {
+            console::report_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Train(args) => commands::train::run(args, console),
+        Command::Eval(args) => commands::eval::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Models(args) => commands::models::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Completions { shell } => commands::completions::run(*shell).map(|()| ExitCode::SUCCESS),
+    }
+}

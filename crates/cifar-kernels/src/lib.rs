@@ -9,4 +9,9 @@
 //! Lengths that contradict the stated shapes are a caller's bug and panic with the name of the
 //! function; values are never checked, so NaN and infinities travel as IEEE arithmetic has it.
 
+pub mod activation;
 pub mod augment;
+pub mod conv;
+pub mod loss;
+pub mod norm;
+pub mod pool;

@@ -20,6 +20,11 @@ mod operand;
 mod pool;
 mod portable;
 
+#[cfg(test)]
+mod gradient_tests;
+#[cfg(test)]
+mod testing;
+
 pub use activation::relu;
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
 pub use conv::{Conv2dParams, conv2d};

@@ -1,8 +1,13 @@
 //! Loss functions.
 
-use candle_core::{DType, Result, Tensor, bail};
+use std::sync::OnceLock;
+
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+use cifar_kernels::loss;
 
 use crate::{operand, portable};
+
+const OP: &str = "cross_entropy";
 
 /// Cross-entropy of softmax with smoothed labels, averaged over the batch (Szegedy et al. 2016,
 /// arXiv:1512.00567, section 7; PyTorch's `CrossEntropyLoss`).
@@ -14,7 +19,6 @@ use crate::{operand, portable};
 /// Another dtype, rank or length, an empty batch, a label of `K` or more, or a smoothing outside
 /// `[0, 1]`.
 pub fn cross_entropy(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> Result<Tensor> {
-    const OP: &str = "cross_entropy";
     let [n, k] = operand::of_rank(OP, "the logits", logits)?;
     if labels.dtype() != DType::U32 {
         bail!("{OP}: the labels are {:?}, expected U32", labels.dtype());
@@ -29,5 +33,41 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor, label_smoothing: f64) -> 
     if let Some((row, label)) = classes.iter().enumerate().find(|&(_, &l)| l as usize >= k) {
         bail!("{OP}: label {label} in row {row}, expected less than {k} classes");
     }
-    portable::cross_entropy(logits, labels, label_smoothing)
+    if !logits.device().is_cpu() {
+        return portable::cross_entropy(logits, labels, label_smoothing);
+    }
+    let smoothing = label_smoothing;
+    logits.contiguous()?.apply_op1(CrossEntropy { classes, smoothing, gradient: OnceLock::new() })
+}
+
+struct CrossEntropy {
+    classes: Vec<u32>,
+    smoothing: f64,
+    /// Of the mean loss by each logit, `(N, K)`; the forward pass has all it takes to find it.
+    gradient: OnceLock<Vec<f32>>,
+}
+
+impl CustomOp1 for CrossEntropy {
+    fn name(&self) -> &'static str {
+        OP
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let logits = operand::values(OP, storage, layout)?;
+        let mut gradient = vec![0.0; logits.len()];
+        let loss = loss::cross_entropy(logits, &self.classes, self.smoothing, &mut gradient);
+        // The operation is applied once; were it applied again, to equal logits or not, the first
+        // gradient would stay.
+        self.gradient.get_or_init(|| gradient);
+        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
+    }
+
+    fn bwd(&self, logits: &Tensor, _loss: &Tensor, dloss: &Tensor) -> Result<Option<Tensor>> {
+        let Some(gradient) = self.gradient.get() else {
+            bail!("{OP}: a backward pass without a forward pass");
+        };
+        let factor = dloss.to_scalar::<f32>()?;
+        let dlogits = gradient.iter().map(|&gradient| gradient * factor).collect::<Vec<_>>();
+        Tensor::from_vec(dlogits, logits.shape(), logits.device()).map(Some)
+    }
 }

@@ -1,1 +1,222 @@
+use std::path::Path;
+use std::sync::Arc;
 
+use candle_core::Var;
+use candle_nn::ModuleT;
+use cifar_data::{Dataset, LoaderConfig};
+use proptest::prelude::*;
+
+use super::*;
+
+const RECIPE: &str = include_str!("../../../../models/small-resnet.toml");
+const N_IMAGES: usize = 40;
+const RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Channel means through a linear layer: enough to learn from colour, fast enough to repeat.
+struct Tiny(Vec<Variable>);
+
+impl Tiny {
+    fn new() -> Self {
+        let start: Vec<f32> = (0..30).map(|i| (i as f32 * 0.37).sin()).collect();
+        let weight = Tensor::from_vec(start, (10, 3), &Device::Cpu).unwrap();
+        let var = |name: &str, tensor: &Tensor, trainable| Variable {
+            name: name.to_owned(),
+            var: Var::from_tensor(tensor).unwrap(),
+            trainable,
+        };
+        let steps = Tensor::zeros((), candle_core::DType::I64, &Device::Cpu).unwrap();
+        Self(vec![var("weight", &weight, true), var("n_forwards", &steps, false)])
+    }
+
+    fn learner(&self) -> Learner<'_> {
+        Learner { module: self, variables: &self.0 }
+    }
+
+    fn weights(&self) -> Vec<u32> {
+        let values = self.0[0].var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    }
+}
+
+impl ModuleT for Tiny {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> candle_core::Result<Tensor> {
+        if train {
+            self.0[1].var.set(&(self.0[1].var.as_detached_tensor() + 1.0)?)?;
+        }
+        xs.mean((2, 3))?.matmul(&self.0[0].var.t()?)
+    }
+}
+
+/// Images whose colours follow their class.
+fn dataset() -> Arc<Dataset> {
+    let label = |i: usize| (i % 10) as u8;
+    let pixel = |i: usize, at: usize| (usize::from(label(i)) * 23 * (1 + at / 1024) + at * 7 + i) as u8;
+    let images = (0..N_IMAGES).flat_map(|i| (0..3072).map(move |at| pixel(i, at))).collect();
+    let names = (0..10).map(|c| format!("class {c}")).collect();
+    Arc::new(Dataset::new(images, (0..N_IMAGES).map(label).collect(), names).unwrap())
+}
+
+fn loader(indices: std::ops::Range<u32>, batch_size: usize, recipe: Option<&Recipe>) -> Loader {
+    let config = LoaderConfig { batch_size, n_workers: 0, seed: 5, shuffle: recipe.is_some(), drop_last: false };
+    let augmentation = recipe.and_then(|r| r.data.augmentation.clone());
+    let recipe = Recipe::from_toml(RECIPE, &[]).unwrap();
+    Loader::new(dataset(), indices.collect(), augmentation, recipe.data.normalization, config).unwrap()
+}
+
+/// 3 epochs of 4 batches (8, 8, 8 and 6 images), validated on 10 images.
+fn recipe(settings: &[&str]) -> Recipe {
+    let mut all = vec!["epochs=3", "batch-size=8", "optimizer.learning-rate=0.05", "checkpoint-every=1000"];
+    all.extend(settings);
+    Recipe::from_toml(RECIPE, &all.into_iter().map(String::from).collect::<Vec<_>>()).unwrap()
+}
+
+fn trainer<'a>(tiny: &'a Tiny, recipe: &'a Recipe, dir: Option<&Path>) -> Trainer<'a> {
+    let train = loader(0..30, recipe.batch_size, Some(recipe));
+    let validation = Some(loader(30..40, 10, None));
+    Trainer::new(recipe, tiny.learner(), train, validation, &Device::Cpu, dir.map(CheckpointStore::new)).unwrap()
+}
+
+fn no_limit() -> Limits<'static> {
+    static NEVER: AtomicBool = RUNNING;
+    Limits { max_steps: None, interrupt: &NEVER }
+}
+
+#[derive(Default)]
+struct Losses(Vec<f64>);
+
+impl Observer for Losses {
+    fn observe(&mut self, event: &Event<'_>) -> std::io::Result<()> {
+        if let Event::Step(report) = event {
+            self.0.push(report.loss);
+        }
+        Ok(())
+    }
+}
+
+fn losses(recipe: &Recipe) -> (Vec<f64>, Vec<u32>) {
+    let (tiny, mut losses) = (Tiny::new(), Losses::default());
+    let outcome = trainer(&tiny, recipe, None).fit(no_limit(), &mut [&mut losses]).unwrap();
+    assert_eq!(outcome, Outcome::Completed);
+    (losses.0, tiny.weights())
+}
+
+#[test]
+fn the_loss_falls_and_every_step_is_told() {
+    let (losses, _) = losses(&recipe(&["epochs=20"]));
+    assert_eq!(losses.len(), 80);
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&losses[72..]) < mean(&losses[..8]) - 0.2, "{losses:?}");
+}
+
+#[test]
+fn resuming_after_any_step_gives_the_same_bits() {
+    let recipe = recipe(&["ema-decay=0.9", "early-stop-patience=50"]);
+    let straight_dir = tempfile::tempdir().unwrap();
+    let tiny = Tiny::new();
+    trainer(&tiny, &recipe, Some(straight_dir.path())).fit(no_limit(), &mut []).unwrap();
+    let straight = CheckpointStore::new(straight_dir.path()).load(Slot::Last).unwrap();
+    for stop in 1..12 {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::new(dir.path());
+        let limits = Limits { max_steps: Some(stop), ..no_limit() };
+        let outcome = trainer(&Tiny::new(), &recipe, Some(dir.path())).fit(limits, &mut []).unwrap();
+        // A limit on an epoch's last step is met after the epoch has been closed.
+        assert_eq!(outcome, Outcome::StepLimit);
+        let resumed = Tiny::new();
+        let mut trainer = trainer(&resumed, &recipe, Some(dir.path()));
+        trainer.restore(store.load(Slot::Last).unwrap()).unwrap();
+        assert_eq!(trainer.state().step, stop);
+        assert_eq!(trainer.fit(no_limit(), &mut []).unwrap(), Outcome::Completed);
+        assert_eq!(resumed.weights(), tiny.weights(), "stopped after step {stop}");
+        let last = store.load(Slot::Last).unwrap();
+        let bits = |s: &Snapshot| s.ema.as_ref().unwrap()["weight"].to_vec2::<f32>().unwrap();
+        assert_eq!(bits(&last), bits(&straight));
+        assert_eq!((last.state.train_loss, last.state.best), (straight.state.train_loss, straight.state.best));
+    }
+}
+
+#[test]
+fn accumulated_gradients_are_those_of_the_whole_batch() {
+    let (whole, _) = losses(&recipe(&["optimizer={name='sgd', learning-rate=0.1, momentum=0.9, nesterov=true, weight-decay=0.0}"]));
+    for n in [2, 3, 8] {
+        let setting = format!("gradient-accumulation={n}");
+        let (parts, _) = losses(&recipe(&["optimizer={name='sgd', learning-rate=0.1, momentum=0.9, nesterov=true, weight-decay=0.0}", &setting]));
+        for (whole, parts) in whole.iter().zip(parts) {
+            assert!((whole - parts).abs() <= 1e-5, "{n} micro-batches: {parts}, whole {whole}");
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_saves_the_state_before_it() {
+    let recipe = recipe(&["optimizer={name='sgd', learning-rate=1e38, momentum=0.0, nesterov=false, weight-decay=0.0}", "schedule={name='constant'}", "clip-norm=1e38"]);
+    let (tiny, dir) = (Tiny::new(), tempfile::tempdir().unwrap());
+    let error = trainer(&tiny, &recipe, Some(dir.path())).fit(no_limit(), &mut []).unwrap_err();
+    let TrainError::NonFinite(found) = &error else { panic!("{error}") };
+    assert_eq!(found.sample_indices.len(), 8);
+    let saved = CheckpointStore::new(dir.path()).load(Slot::NonFinite).unwrap();
+    assert_eq!(saved.state.step + 1, found.step);
+    let text = error.to_string();
+    for part in ["step", "epoch 1", "batch", "training images", "non-finite", "learning-rate"] {
+        assert!(text.contains(part), "{part} missing in: {text}");
+    }
+}
+
+#[test]
+fn no_improvement_for_the_patience_stops_early() {
+    let recipe = recipe(&["epochs=50", "early-stop-patience=2", "optimizer.learning-rate=1e-12"]);
+    let (tiny, dir) = (Tiny::new(), tempfile::tempdir().unwrap());
+    let mut trainer = trainer(&tiny, &recipe, Some(dir.path()));
+    assert_eq!(trainer.fit(no_limit(), &mut []).unwrap(), Outcome::StoppedEarly);
+    assert_eq!(trainer.state().epoch, 3);
+    assert!(CheckpointStore::new(dir.path()).contains(Slot::Best));
+}
+
+#[test]
+fn an_interrupt_saves_and_returns() {
+    let recipe = recipe(&[]);
+    let (tiny, dir, now) = (Tiny::new(), tempfile::tempdir().unwrap(), AtomicBool::new(true));
+    let limits = Limits { max_steps: None, interrupt: &now };
+    let outcome = trainer(&tiny, &recipe, Some(dir.path())).fit(limits, &mut []).unwrap();
+    assert_eq!(outcome, Outcome::Interrupted);
+    assert_eq!(CheckpointStore::new(dir.path()).load(Slot::Last).unwrap().state.step, 0);
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused_with_what_differs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tiny, short, long) = (Tiny::new(), recipe(&["epochs=1"]), recipe(&["epochs=2"]));
+    trainer(&tiny, &short, Some(dir.path())).fit(no_limit(), &mut []).unwrap();
+    let load = || CheckpointStore::new(dir.path()).load(Slot::Last).unwrap();
+    let refused = |recipe: &Recipe, snapshot: Snapshot| {
+        trainer(&tiny, recipe, None).restore(snapshot).unwrap_err().to_string()
+    };
+    let error = refused(&long, load());
+    assert!(error.contains("number of steps is 4, this run's 8"), "{error}");
+    let error = refused(&recipe(&["epochs=1", "model=simplenet"]), load());
+    assert!(error.contains("model is small-resnet, this run's simplenet"), "{error}");
+    let mut other = load();
+    other.model.remove("weight");
+    let error = refused(&short, other);
+    assert!(error.contains("no `weight`"), "{error}");
+}
+
+#[test]
+fn a_variable_that_the_loss_does_not_reach_is_named() {
+    let mut tiny = Tiny::new();
+    tiny.0[1].trainable = true;
+    tiny.0[1].var = Var::from_tensor(&Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let recipe = recipe(&[]);
+    let error = trainer(&tiny, &recipe, None).fit(no_limit(), &mut []).unwrap_err().to_string();
+    assert!(error.contains("`n_forwards` got no gradient"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+    #[test]
+    fn a_run_is_a_function_of_its_recipe(decay in 0.0f64..0.99, smoothing in 0.0f64..0.5) {
+        let settings = [format!("ema-decay={decay}"), format!("label-smoothing={smoothing}")];
+        let recipe = recipe(&[&settings[0], &settings[1]]);
+        prop_assert_eq!(losses(&recipe), losses(&recipe));
+    }
+}

@@ -1,0 +1,243 @@
+//! What the user may type.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    failed; the last line on standard error says why and what helps
+  2    the command line is wrong
+  130  interrupted by Ctrl-C; the run was saved and can be resumed";
+
+/// Train, evaluate and inspect CIFAR-10 image classifiers.
+#[derive(Debug, Parser)]
+#[command(name = "cifar", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Diagnostics on standard error: -v for decisions, -vv for details (or set RUST_LOG)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+impl Cli {
+    /// Whether standard output is reserved for one JSON document.
+    pub(crate) fn json(&self) -> bool {
+        match &self.command {
+            Command::Train(args) => args.json,
+            Command::Eval(args) => args.json,
+            Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
+            Command::Models(args) => args.json,
+            Command::Completions { .. } => false,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a network; fetches the data if they are missing
+    Train(TrainArgs),
+    /// Evaluate a trained network on the test or validation images
+    Eval(EvalArgs),
+    /// Look at the data
+    Data(DataArgs),
+    /// List the networks, or one network layer by layer
+    Models(ModelsArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  cifar train                                   the ResNet recipe, 10 epochs
+  cifar train --recipe simplenet                the smallest network, one epoch
+  cifar train --set optimizer.learning-rate=0.005 --set data.validation=0
+  cifar train --recipe my-recipe.toml --out runs/mine
+  cifar train --max-steps 100                   stop after 100 steps, saved
+  cifar train --resume runs/mine                go on where a run stopped
+
+Keys for --set are those of the recipe; every run writes its own to config.toml.
+
+";
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{TRAIN_EXAMPLES}{EXIT_CODES}"))]
+pub(crate) struct TrainArgs {
+    /// A recipe's name (simplenet, small-resnet) or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "small-resnet", conflicts_with = "resume")]
+    pub(crate) recipe: String,
+    /// Change one recipe key, for example optimizer.learning-rate=0.005; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
+    pub(crate) set: Vec<String>,
+    /// Passes over the training images
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) epochs: Option<u32>,
+    /// Images per optimiser step
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) batch_size: Option<usize>,
+    /// Seed of initialisation, order, split and augmentation
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) seed: Option<u64>,
+    /// Stop, saved, once this many optimiser steps are done in all; the learning-rate curve keeps
+    /// its length
+    #[arg(long)]
+    pub(crate) max_steps: Option<usize>,
+    /// New folder for the run [default: runs/<recipe>-<seed>-<time>]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(crate) out: Option<PathBuf>,
+    /// Go on with the run in this folder
+    #[arg(long, value_name = "RUN")]
+    pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON document (the summary) on standard output, all else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the data come from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SourceArgs {
+    /// Folder of the data set (cifar-10-batches-bin or -py), or a .tar.gz of either
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+    /// Use only what is there; never open the network
+    #[arg(long)]
+    pub(crate) no_download: bool,
+}
+
+/// What it runs on.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ComputeArgs {
+    /// auto, cpu, or a GPU such as cuda:0
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// CPU threads [default: all]; results do not depend on it
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+}
+
+/// Which images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitName {
+    /// The 10,000 test images
+    Test,
+    /// The training images that the run held out
+    Validation,
+}
+
+/// Which checkpoint of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckpointName {
+    /// The best on validation
+    Best,
+    /// The latest
+    Last,
+}
+
+const EVAL_EXAMPLES: &str = "\
+Examples:
+  cifar eval --run runs/mine
+  cifar eval --run runs/mine --split validation --json
+  cifar eval --weights model.safetensors --model small-resnet
+
+";
+
+/// Arguments of `eval`.
+#[derive(Debug, Args)]
+#[command(after_help = format!("{EVAL_EXAMPLES}{EXIT_CODES}"))]
+pub(crate) struct EvalArgs {
+    /// A run's folder: its best checkpoint, or its last where nothing was held out
+    #[arg(long, required_unless_present = "weights", conflicts_with = "weights")]
+    pub(crate) run: Option<PathBuf>,
+    /// Which of the run's checkpoints [default: best where there is one, else last]
+    #[arg(long, requires = "run")]
+    pub(crate) checkpoint: Option<CheckpointName>,
+    /// A safetensors file with PyTorch's names
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub(crate) weights: Option<PathBuf>,
+    /// The architecture of --weights; its own recipe's normalisation is used
+    #[arg(long, value_name = "NAME", conflicts_with = "run")]
+    pub(crate) model: Option<String>,
+    /// Which images
+    #[arg(long, value_enum, default_value = "test")]
+    pub(crate) split: SplitName,
+    /// Write the confusion matrix as a picture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) confusion_png: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON document on standard output, all else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `data`.
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Size, classes and statistics, and three pictures: samples, class distribution, and one
+    /// training batch as the network sees it
+    Show(ShowArgs),
+}
+
+/// Arguments of `data show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Folder for the pictures
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// The recipe whose augmentation the training batch shows
+    #[arg(long, value_name = "NAME|FILE", default_value = "small-resnet")]
+    pub(crate) recipe: String,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Print one JSON document on standard output, all else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `models`.
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    /// A network's name; without it all are listed
+    pub(crate) name: Option<String>,
+    /// Print one JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_resumed_run_takes_no_new_recipe() {
+        let error = Cli::try_parse_from(["cifar", "train", "--resume", "x", "--epochs", "3"]).unwrap_err();
+        assert!(error.to_string().contains("--epochs"), "{error}");
+    }
+}

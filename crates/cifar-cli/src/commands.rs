@@ -1,0 +1,7 @@
+//! One file for each command: load, call, print.
+
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod models;
+pub(crate) mod train;

@@ -1,0 +1,135 @@
+//! `cifar data show`: look at the data before training on them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use cifar_data::{Batch, ChannelStatistics, Dataset, Normalization};
+use cifar_report::{Picture, class_distribution, picture_grid, save_png};
+use cifar_train::Recipe;
+use serde::Serialize;
+
+use crate::args::{DataArgs, DataCommand, ShowArgs};
+use crate::console::Console;
+use crate::tables::grouped;
+use crate::{recipes, session};
+
+const COLUMNS: usize = 8;
+/// Pictures of one class on the samples page.
+const SAMPLES_PER_CLASS: usize = 8;
+/// Pictures of the training batch that are shown.
+const BATCH_SHOWN: usize = 64;
+
+/// The JSON document.
+#[derive(Serialize)]
+struct Report {
+    n_train: usize,
+    image_shape: [usize; 3],
+    class_names: Vec<String>,
+    class_counts: Vec<usize>,
+    mean: [f64; 3],
+    std: [f64; 3],
+    pictures: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: &DataArgs, console: &mut Console) -> anyhow::Result<()> {
+    match &args.command {
+        DataCommand::Show(args) => show(args, console),
+    }
+}
+
+fn show(args: &ShowArgs, console: &mut Console) -> anyhow::Result<()> {
+    let recipe = recipes::load(&args.recipe, &[])?;
+    let data = session::open_data(&args.source, console)?;
+    let dataset = Arc::new(data.train()?);
+    let statistics = dataset.channel_statistics();
+    let pictures = draw(args, &dataset, &recipe)?;
+    print(&dataset, &statistics, &pictures, console)?;
+    let ChannelStatistics { mean, std } = statistics;
+    console.document(&Report {
+        n_train: dataset.len(),
+        image_shape: [3, 32, 32],
+        class_names: dataset.class_names().to_vec(),
+        class_counts: dataset.class_counts(),
+        mean,
+        std,
+        pictures,
+    })?;
+    Ok(())
+}
+
+fn draw(args: &ShowArgs, dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    let names = dataset.class_names();
+    let samples = samples(dataset);
+    let batch = train_batch(dataset, recipe)?;
+    let pages = [
+        ("cifar10_samples.png", picture_grid("CIFAR-10 training images", &samples, SAMPLES_PER_CLASS)),
+        ("class_distribution.png", class_distribution("CIFAR-10 training images per class", names, &dataset.class_counts())),
+        ("train_batch.png", batch),
+    ];
+    let mut paths = Vec::new();
+    for (name, page) in pages {
+        let path = args.out.join(name);
+        save_png(&page, &path)?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// The first pictures of each class, class by class.
+fn samples(dataset: &Dataset) -> Vec<Picture<'_>> {
+    let mut pictures = Vec::new();
+    for (class, name) in dataset.class_names().iter().enumerate() {
+        let of_class = (0..dataset.len()).filter(|&i| usize::from(dataset.label(i)) == class);
+        pictures.extend(
+            of_class
+                .take(SAMPLES_PER_CLASS)
+                .map(|index| Picture { pixels: dataset.image(index), caption: name.clone() }),
+        );
+    }
+    pictures
+}
+
+/// The first training batch after augmentation and normalisation, turned back into colours.
+fn train_batch(dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<cifar_report::RgbImage> {
+    let split = session::split(dataset, recipe)?;
+    let loader = session::train_loader(dataset, split.train, recipe)?;
+    let batch = loader.epoch(0).next().context("the training set is empty")?;
+    let pixels = pixels(&batch, &recipe.data.normalization);
+    let pictures: Vec<Picture<'_>> = pixels
+        .chunks_exact(3 * 32 * 32)
+        .zip(&batch.labels)
+        .take(BATCH_SHOWN)
+        .map(|(pixels, &label)| Picture { pixels, caption: dataset.class_names()[label as usize].clone() })
+        .collect();
+    let title = format!("First training batch as {} sees it (recipe {})", recipe.model, recipe.name);
+    Ok(picture_grid(&title, &pictures, COLUMNS))
+}
+
+fn pixels(batch: &Batch, normalization: &Normalization) -> Vec<u8> {
+    let Normalization { mean, std } = normalization;
+    let plane = |i: usize| i / (32 * 32) % 3;
+    let colour = |(i, value): (usize, &f32)| (255.0 * (value * std[plane(i)] + mean[plane(i)])).round() as u8;
+    batch.images.iter().enumerate().map(colour).collect()
+}
+
+fn print(
+    dataset: &Dataset,
+    statistics: &ChannelStatistics,
+    pictures: &[PathBuf],
+    console: &mut Console,
+) -> anyhow::Result<()> {
+    let triple = |values: [f64; 3]| values.map(|v| format!("{v:.4}")).join(" ");
+    console.line(format!("Training set  {} images of 3x32x32 (u8)", grouped(dataset.len() as u64)))?;
+    console.line(format!("Classes       {}", dataset.class_names().join(", ")))?;
+    let counts: Vec<String> = dataset.class_counts().iter().map(ToString::to_string).collect();
+    console.line(format!("Per class     {}", counts.join(" ")))?;
+    console.line(format!("Mean (R G B)  {}", triple(statistics.mean)))?;
+    console.line(format!("Std (R G B)   {}", triple(statistics.std)))?;
+    for path in pictures {
+        console.line(format!("Wrote         {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! `cifar train`: a new run, or more of an old one.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use candle_core::Device;
+use cifar_data::Cifar10;
+use cifar_metrics::Evaluation;
+use cifar_models::Model;
+use cifar_train::{
+    CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Recipe, RunFolder, Slot, Summary, Surroundings, Trainer,
+    evaluate,
+};
+use serde::Serialize;
+
+use crate::args::TrainArgs;
+use crate::console::Console;
+use crate::progress::Progress;
+use crate::tables::{self, grouped};
+use crate::{host, interrupt, recipes, session};
+
+/// The JSON document of an interrupted run.
+#[derive(Serialize)]
+struct Interrupted {
+    interrupted: bool,
+    step: usize,
+    run: PathBuf,
+}
+
+pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<ExitCode> {
+    // Everything that can be refused is refused before data are fetched or a folder is made.
+    let old_run = args.resume.as_deref().map(RunFolder::open).transpose()?;
+    let recipe = match &old_run {
+        Some(run) => run.recipe()?,
+        None => recipes::load(&args.recipe, &settings(args))?,
+    };
+    let (device, device_name) = host::device(&args.compute)?;
+    let data = session::open_data(&args.source, console)?;
+    let dataset = Arc::new(data.train()?);
+    let model = session::new_model(&recipe, dataset.class_names().len(), &device)?;
+    let split = session::split(&dataset, &recipe)?;
+    let train = session::train_loader(&dataset, split.train, &recipe)?;
+    let validation = match split.validation.is_empty() {
+        true => None,
+        false => Some(session::eval_loader(&dataset, split.validation, &recipe)?),
+    };
+    let run = match old_run {
+        Some(run) => run,
+        None => RunFolder::create(&out_folder(args, &recipe), &recipe)?,
+    };
+    let (n_images, n_batches) = (train.n_samples(), train.n_batches());
+    let checkpoints = run.checkpoints();
+    let mut trainer =
+        Trainer::new(&recipe, session::learner(&model), train, validation, &device, Some(checkpoints.clone()))?;
+    if checkpoints.contains(Slot::Last) {
+        let snapshot = checkpoints.load(Slot::Last)?;
+        trainer.restore(snapshot).with_context(|| format!("checkpoint {}", checkpoints.path(Slot::Last).display()))?;
+    }
+
+    console.line(format!("Run      {}", run.path().display()))?;
+    console.line(format!("Device   {device_name}, {} threads", rayon::current_num_threads()))?;
+    console.line(format!("Model    {}, {} parameters", recipe.model, grouped(trainer_parameters(&model))))?;
+    console.line(format!(
+        "Steps    {} ({} epochs x {} batches of {} from {} images)",
+        grouped(trainer.state().total_steps as u64),
+        recipe.epochs,
+        n_batches,
+        recipe.batch_size,
+        grouped(n_images as u64),
+    ))?;
+
+    let outcome = train_to_a_stop(&mut trainer, args, &run, console)?;
+    let state = trainer.state().clone();
+    if outcome == Outcome::Interrupted {
+        let hint = resume_hint(&run, args);
+        console.line(format!("Stopped by request after step {}; the state is saved. Go on with\n  {hint}", state.step))?;
+        let step = state.step;
+        console.document(&Interrupted { interrupted: true, step, run: run.path().to_owned() })?;
+        return Ok(ExitCode::from(crate::INTERRUPTED));
+    }
+
+    let slot = tested_slot(&checkpoints);
+    let test = test(&data, &recipe, &model, &checkpoints, slot, &device)?;
+    let around = Surroundings {
+        dataset: "cifar-10".to_owned(),
+        device: device_name,
+        peak_rss_bytes: host::peak_rss_bytes(),
+        git_commit: host::GIT_COMMIT.to_owned(),
+        run: run.path().to_owned(),
+    };
+    let parameters = session::learner(&model).n_parameters();
+    let summary = Summary::new(&recipe, &state, parameters, &test, slot.folder(), around);
+    run.write_json("summary.json", &summary)?;
+    run.write_json("evaluation.json", &test)?;
+    console.line(format!("\n{}", tables::summary(&summary)))?;
+    if outcome == Outcome::StepLimit {
+        console.line(format!("Stopped at --max-steps. Go on with\n  {}", resume_hint(&run, args)))?;
+    }
+    console.document(&summary)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The recipe keys that have flags of their own, after those of `--set`.
+fn settings(args: &TrainArgs) -> Vec<String> {
+    let mut settings = args.set.clone();
+    let mut set = |key: &str, value: Option<String>| settings.extend(value.map(|v| format!("{key}={v}")));
+    set("epochs", args.epochs.map(|v| v.to_string()));
+    set("batch-size", args.batch_size.map(|v| v.to_string()));
+    set("seed", args.seed.map(|v| v.to_string()));
+    settings
+}
+
+fn out_folder(args: &TrainArgs, recipe: &Recipe) -> PathBuf {
+    match &args.out {
+        Some(path) => path.clone(),
+        None => PathBuf::from("runs").join(format!("{}-{}-{}", recipe.name, recipe.seed, host::time_stamp())),
+    }
+}
+
+fn trainer_parameters(model: &Model) -> u64 {
+    session::learner(model).n_parameters() as u64
+}
+
+fn train_to_a_stop(
+    trainer: &mut Trainer<'_>,
+    args: &TrainArgs,
+    run: &RunFolder,
+    console: &mut Console,
+) -> anyhow::Result<Outcome> {
+    if args.max_steps == Some(0) {
+        bail!("--max-steps is 0, expected at least 1");
+    }
+    let interrupt = interrupt::flag()?;
+    let step = trainer.state().step;
+    let (jsonl, csv) = (run.metrics_jsonl(), run.metrics_csv());
+    let mut jsonl = JsonLines::open(&jsonl, step).with_context(|| format!("cannot write {}", jsonl.display()))?;
+    let mut csv = Csv::open(&csv, step).with_context(|| format!("cannot write {}", csv.display()))?;
+    let mut progress = Progress::new(console, args.max_steps);
+    let mut observers: [&mut dyn Observer; 3] = [&mut jsonl, &mut csv, &mut progress];
+    let limits = Limits { max_steps: args.max_steps, interrupt: &interrupt };
+    Ok(trainer.fit(limits, &mut observers)?)
+}
+
+fn resume_hint(run: &RunFolder, args: &TrainArgs) -> String {
+    let mut hint = format!("cifar train --resume {}", run.path().display());
+    if args.source.data_dir != PathBuf::from("data") {
+        hint += &format!(" --data-dir {}", args.source.data_dir.display());
+    }
+    hint
+}
+
+/// The checkpoint that is reported: the best on validation, or the last where nothing was held
+/// out (or no epoch has ended yet).
+fn tested_slot(checkpoints: &CheckpointStore) -> Slot {
+    if checkpoints.contains(Slot::Best) { Slot::Best } else { Slot::Last }
+}
+
+fn test(
+    data: &Cifar10,
+    recipe: &Recipe,
+    model: &Model,
+    checkpoints: &CheckpointStore,
+    slot: Slot,
+    device: &Device,
+) -> anyhow::Result<Evaluation> {
+    model.load_weights(&checkpoints.evaluation_weights(slot)?)?;
+    let loader = session::whole_eval_loader(data.test()?, recipe)?;
+    Ok(evaluate(&model.module, &loader, device)?)
+}

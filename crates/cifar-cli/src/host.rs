@@ -1,0 +1,71 @@
+//! The machine and the process: device, threads, memory, diagnostics.
+
+use std::fs;
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+use candle_core::{Device, utils};
+use tracing_subscriber::EnvFilter;
+
+use crate::args::ComputeArgs;
+
+/// Commit the program was built from.
+pub(crate) const GIT_COMMIT: &str = env!("CIFAR_GIT_COMMIT");
+
+/// Sends diagnostics to standard error: warnings, more with `-v`, anything with `RUST_LOG`.
+pub(crate) fn start_diagnostics(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "warn,cifar=info,cifar_data=info,cifar_train=info",
+        _ => "info,cifar=debug,cifar_data=debug,cifar_train=debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// Sets the number of CPU threads and returns the device with its name.
+pub(crate) fn device(args: &ComputeArgs) -> anyhow::Result<(Device, String)> {
+    if let Some(threads) = args.threads {
+        if threads == 0 {
+            bail!("--threads is 0, expected at least 1");
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
+    }
+    let cpu = || Ok((Device::Cpu, "cpu".to_owned()));
+    match args.device.as_str() {
+        "cpu" => cpu(),
+        "auto" if !utils::cuda_is_available() => cpu(),
+        "auto" => cuda("cuda:0"),
+        name => cuda(name),
+    }
+}
+
+fn cuda(name: &str) -> anyhow::Result<(Device, String)> {
+    let Some(ordinal) = name.strip_prefix("cuda:").and_then(|n| n.parse().ok()) else {
+        bail!("unknown device `{name}`; use auto, cpu, or a GPU such as cuda:0");
+    };
+    if !utils::cuda_is_available() {
+        bail!("device `{name}`: this build of cifar has no CUDA support; use --device cpu");
+    }
+    let device = Device::new_cuda(ordinal).with_context(|| format!("cannot use device `{name}`"))?;
+    Ok((device, name.to_owned()))
+}
+
+/// Threads that prepare batches: enough to keep the cores fed, few enough not to crowd them.
+pub(crate) fn n_loader_workers() -> usize {
+    rayon::current_num_threads().min(4)
+}
+
+/// The most memory that the process has held at once, in bytes, where the system tells.
+pub(crate) fn peak_rss_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// The time now (UTC) as part of a file name: `20261121T024500Z`.
+pub(crate) fn time_stamp() -> String {
+    let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    time.replace(['-', ':'], "")
+}

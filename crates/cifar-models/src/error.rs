@@ -1,0 +1,48 @@
+use std::io;
+use std::path::PathBuf;
+
+use crate::NAMES;
+
+/// Why a network cannot be built, or its weights not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// No architecture has that name.
+    #[error("no model is called `{name}`; known are {}", NAMES.join(", "))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+    },
+    /// The file cannot be read or written.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The file is no safetensors file, or half of one.
+    #[error("{path} is not a whole safetensors file ({reason}); copy or export it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The tensors in the file are not those of the network.
+    #[error("{path} does not hold weights of {model}: {differences}; {hint}")]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// The network's name.
+        model: String,
+        /// Missing, unexpected and misshapen tensors.
+        differences: String,
+        /// What the file may be instead.
+        hint: String,
+    },
+    /// An operation of candle's failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}

@@ -1,0 +1,90 @@
+//! First weights that are the same on every machine.
+
+use candle_core::{DType, Device, Result, Tensor};
+use cifar_net::{Init, ParameterSpec};
+
+/// The first value of a tensor: PyTorch's default distribution, drawn by our own generator.
+///
+/// The numbers are a function of `seed` and the tensor's name alone, so adding a layer or
+/// changing the order leaves those of the others as they were. (candle's generator cannot be
+/// seeded on the CPU.)
+pub(crate) fn first_value(spec: &ParameterSpec, seed: u64, device: &Device) -> Result<Tensor> {
+    let n_values = spec.n_values();
+    let values: Vec<f32> = match spec.init {
+        Init::Zeros => vec![0.0; n_values],
+        Init::Ones => vec![1.0; n_values],
+        Init::Uniform { bound } => {
+            let mut draws = Draws::new(seed, &spec.name);
+            (0..n_values).map(|_| ((2.0 * draws.unit() - 1.0) * bound) as f32).collect()
+        }
+    };
+    let tensor = Tensor::from_vec(values, spec.shape.as_slice(), &Device::Cpu)?;
+    match spec.dtype {
+        DType::F32 => tensor.to_device(device),
+        other => tensor.to_dtype(other)?.to_device(device),
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
+struct Draws(u64);
+
+impl Draws {
+    /// A stream of its own for each seed and name: FNV-1a of the name, mixed with the seed.
+    fn new(seed: u64, name: &str) -> Self {
+        let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let name_hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+        let mut start = Self(seed);
+        Self(start.next() ^ name_hash)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in `0..1`, from the 53 highest bits.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(name: &str, seed: u64) -> Vec<f32> {
+        let net = crate::build("small-resnet", 10).unwrap();
+        let spec = net.parameters().into_iter().find(|s| s.name == name).unwrap();
+        first_value(&spec, seed, &Device::Cpu).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn split_mix_gives_the_published_sequence() {
+        // First outputs for state 1234567, as in the generator's reference implementation.
+        let mut draws = Draws(1_234_567);
+        let want = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!([draws.next(), draws.next(), draws.next()], want);
+    }
+
+    #[test]
+    fn weights_fill_pytorchs_range_evenly() {
+        let weights = values("layer3.1.conv.0.weight", 0);
+        let bound = 1.0 / (256.0f32 * 9.0).sqrt();
+        assert!(weights.iter().all(|w| w.abs() <= bound));
+        let n = weights.len() as f32;
+        let mean = weights.iter().sum::<f32>() / n;
+        let variance = weights.iter().map(|w| w * w).sum::<f32>() / n;
+        assert!(mean.abs() < 0.01 * bound, "{mean}");
+        assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 0.01, "{variance}");
+    }
+
+    #[test]
+    fn seed_and_name_decide() {
+        assert_eq!(values("fc.weight", 3), values("fc.weight", 3));
+        assert_ne!(values("fc.weight", 3), values("fc.weight", 4));
+        assert_ne!(values("layer1.0.conv.0.weight", 3), values("layer1.1.conv.0.weight", 3));
+    }
+}

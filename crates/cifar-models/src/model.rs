@@ -1,0 +1,88 @@
+//! A network with its tensors.
+
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::{VarBuilder, VarMap};
+use cifar_net::{CandleNet, Net, ParameterKind, ParameterSpec, Variable};
+
+use crate::error::ModelError;
+use crate::init::first_value;
+use crate::weights;
+
+/// A network that can be run, trained and saved.
+#[derive(Debug)]
+pub struct Model {
+    /// The architecture.
+    pub net: Net,
+    /// What runs it: `(N, 3, 32, 32)` f32 images to `(N, K)` logits.
+    pub module: CandleNet,
+    /// Its tensors in the order of PyTorch's `state_dict`; the module reads the same ones.
+    pub variables: Vec<Variable>,
+}
+
+impl Model {
+    /// Fresh weights of PyTorch's default distribution, a function of `seed` alone.
+    ///
+    /// # Errors
+    /// candle's, where the device cannot hold them.
+    pub fn initialise(net: Net, seed: u64, device: &Device) -> Result<Self, ModelError> {
+        let specs = net.parameters();
+        let values = specs.iter().map(|spec| first_value(spec, seed, device)).collect::<Result<Vec<_>, _>>()?;
+        Self::assemble(net, &specs, values)
+    }
+
+    /// The weights in the safetensors file `path`.
+    ///
+    /// # Errors
+    /// As [`Model::load_weights`].
+    pub fn load(net: Net, path: &Path, device: &Device) -> Result<Self, ModelError> {
+        let specs = net.parameters();
+        let values = weights::read(&net.name, &specs, path, device)?;
+        Self::assemble(net, &specs, values)
+    }
+
+    /// Replaces all tensors by those in the safetensors file `path`, or none where it does not
+    /// fit: names, shapes and types must be exactly the network's, as for PyTorch's
+    /// `load_state_dict(strict=True)`.
+    ///
+    /// # Errors
+    /// [`ModelError::Mismatch`] lists what is missing, unexpected or of another shape;
+    /// [`ModelError::Damaged`] and [`ModelError::Io`] name the file.
+    pub fn load_weights(&self, path: &Path) -> Result<(), ModelError> {
+        let device = self.variables.first().map_or(Device::Cpu, |v| v.var.device().clone());
+        let values = weights::read(&self.net.name, &self.net.parameters(), path, &device)?;
+        for (variable, value) in self.variables.iter().zip(&values) {
+            variable.var.set(value)?;
+        }
+        Ok(())
+    }
+
+    /// Writes all tensors to the safetensors file `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`]; an earlier file of that name is then untouched.
+    pub fn save_weights(&self, path: &Path) -> Result<(), ModelError> {
+        weights::write(&self.variables, path)
+    }
+
+    fn assemble(net: Net, specs: &[ParameterSpec], values: Vec<Tensor>) -> Result<Self, ModelError> {
+        let map = VarMap::new();
+        let mut variables = Vec::with_capacity(specs.len());
+        for (spec, value) in specs.iter().zip(values) {
+            let var = Var::from_tensor(&value)?;
+            // A poisoned lock would need a panic of another thread in this map, which only this
+            // function has seen so far.
+            let mut data = map.data().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            data.insert(spec.name.clone(), var.clone());
+            let trainable = spec.kind == ParameterKind::Weight;
+            variables.push(Variable { name: spec.name.clone(), var, trainable });
+        }
+        let device = variables.first().map_or(Device::Cpu, |v| v.var.device().clone());
+        let module = CandleNet::new(&net, VarBuilder::from_varmap(&map, DType::F32, &device))?;
+        Ok(Self { net, module, variables })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! `kill-test`: no moment is a bad one to be killed at.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::cifar::{Cifar, check_checkpoints, kill, last_weights, scratch, text};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// How often the run is killed
+    #[arg(long, default_value_t = 20)]
+    times: u32,
+    /// Seed of the moments, to repeat a run of this check [default: from the clock]
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Saves after every step, so that a good part of all moments lies within a save.
+const TRAIN: [&str; 9] = [
+    "train",
+    "--recipe=simplenet",
+    "--seed=0",
+    "--batch-size=256",
+    "--max-steps=150",
+    "--set=optimizer.momentum=0.9",
+    "--set=checkpoint-every=1",
+    "--no-download",
+    "--out",
+];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let runs = scratch("kill-test")?;
+    let cifar = Cifar::build()?;
+    let straight = runs.join("straight");
+    let start = Instant::now();
+    cifar.run_silently(&[&TRAIN[..], &[text(&straight)?]].concat())?;
+    let undisturbed = start.elapsed();
+    let wanted = last_weights(&straight)?;
+
+    let mut moments =
+        Moments { state: arguments.seed.unwrap_or_else(clock), longest: undisturbed / 4 };
+    println!(
+        "an undisturbed run takes {:.1} s; seed of the moments: {}",
+        undisturbed.as_secs_f64(),
+        moments.state
+    );
+    let mut n_kills = 0;
+    let mut n_runs = 0;
+    while n_kills < arguments.times {
+        let run = runs.join(format!("killed-{n_runs}"));
+        n_runs += 1;
+        n_kills += kill_until_done(&cifar, &run, arguments.times - n_kills, &mut moments)?;
+        ensure!(
+            last_weights(&run)? == wanted,
+            "{} has other weights than {}",
+            run.display(),
+            straight.display()
+        );
+    }
+    println!(
+        "{n_kills} kills in {n_runs} runs: every checkpoint whole, final weights equal bit for bit"
+    );
+    Ok(())
+}
+
+/// Takes one run to its end, killing it on the way, at most `most` times. Returns how often.
+fn kill_until_done(cifar: &Cifar, run: &Path, most: u32, moments: &mut Moments) -> Result<u32> {
+    let mut n_kills = 0;
+    loop {
+        // Killed early, a run may not have a folder yet; then it starts over.
+        let folder = text(run)?;
+        let arguments = match run.join("config.toml").is_file() {
+            true => vec!["train", "--no-download", "--max-steps=150", "--resume", folder],
+            false => [&TRAIN[..], &[folder]].concat(),
+        };
+        if n_kills == most {
+            cifar.run_silently(&arguments)?;
+            return Ok(n_kills);
+        }
+        let moment = moments.next();
+        let mut child = cifar.start(&arguments)?;
+        thread::sleep(moment);
+        let killed =
+            kill(&mut child).with_context(|| format!("after {n_kills} kills of {folder}"))?;
+        if !killed {
+            return Ok(n_kills);
+        }
+        n_kills += 1;
+        let n_whole = check_checkpoints(run)?;
+        println!(
+            "kill {n_kills:>2} after {:>5} ms, {n_whole} checkpoints whole",
+            moment.as_millis()
+        );
+    }
+}
+
+fn clock() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64)
+}
+
+/// Random waiting times from 0 to `longest`, all from one seed.
+struct Moments {
+    state: u64,
+    longest: Duration,
+}
+
+impl Moments {
+    /// The next one, by SplitMix64 (Steele, Lea & Flood 2014).
+    fn next(&mut self) -> Duration {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let fraction = (z ^ (z >> 31)) as f64 / u64::MAX as f64;
+        self.longest.mul_f64(fraction)
+    }
+}
