@@ -196,6 +196,7 @@ def train(case, folder):
     out |= {f"after.{name}": tensor for name, tensor in single.model.state_dict().items()}
     out["after_eval_logits"] = eval_logits(single.model, images[chosen[0]])
     save_file({name: tensor.contiguous() for name, tensor in out.items()}, folder / "reference.safetensors")
+    save_file(single.model.state_dict(), folder / "after.safetensors")
     exact = double.model.state_dict()
     worst = max(relative_error(t, exact[name]) for name, t in single.model.state_dict().items())
     print(f"{case['name']}: torch's f32 is within {worst:.1e} of its f64 after the last step; margins {margins}")

@@ -35,13 +35,6 @@ impl Cifar {
         command
     }
 
-    /// Runs the program with its output shown.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Result<()> {
-        let mut command = self.command(arguments);
-        println!("$ {}", as_typed(&command));
-        process::run(&mut command)
-    }
-
     /// Runs the program with `--json` and returns the document it writes.
     pub(crate) fn json(&self, arguments: &[&str]) -> Result<serde_json::Value> {
         let mut command = self.command(arguments);

@@ -31,6 +31,7 @@ impl Cli {
             Command::Train(args) => args.json,
             Command::Eval(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
+            Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
             Command::Models(args) => args.json,
             Command::Completions { .. } => false,
         }
@@ -193,9 +194,22 @@ pub(crate) struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
+    /// Make sure that the official files are there, whole and verified
+    Fetch(FetchArgs),
     /// Size, classes and statistics, and three pictures: samples, class distribution, and one
     /// training batch as the network sees it
     Show(ShowArgs),
+}
+
+/// Arguments of `data fetch`.
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+    /// A local copy of the official archive, instead of the network
+    #[arg(long, value_name = "FILE")]
+    pub(crate) archive: Option<PathBuf>,
 }
 
 /// Arguments of `data show`.

@@ -20,7 +20,7 @@ const EVAL_BATCH_SIZE: usize = 100;
 /// Opens the data set, fetching it first where that is allowed and needed.
 pub(crate) fn open_data(args: &SourceArgs, console: &mut Console) -> anyhow::Result<Cifar10> {
     if !args.no_download {
-        fetching::fetch(&args.data_dir, console)?;
+        fetching::fetch(&args.data_dir, None, console)?;
     }
     Ok(Cifar10::open(&args.data_dir)?)
 }

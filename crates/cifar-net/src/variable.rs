@@ -1,3 +1,5 @@
+//! A network's tensor under its name, as optimisers and checkpoints see it.
+
 use candle_core::Var;
 
 /// A tensor that belongs to a network, under its PyTorch name.

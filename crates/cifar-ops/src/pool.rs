@@ -52,7 +52,7 @@ pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
 /// A tensor that is not f32, of another rank, or empty.
 pub fn global_avg_pool2d(x: &Tensor) -> Result<Tensor> {
     operand::of_rank::<4>("global_avg_pool2d", "the input", x)?;
-    x.mean_keepdim((2, 3))
+    x.contiguous()?.mean_keepdim((2, 3))
 }
 
 fn checked(

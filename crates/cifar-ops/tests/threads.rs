@@ -1,6 +1,8 @@
 //! A convolution and its gradients have the same bits for any number of threads, candle's matrix
 //! product included. candle reads the number from the environment, hence the child processes.
 
+#![expect(clippy::unwrap_used, reason = "a test reports an error by panicking")]
+
 use std::process::Command;
 
 use candle_core::{Device, Tensor, Var};

@@ -106,9 +106,9 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "cifar-tests",
-        may_use: &[],
+        may_use: &["cifar-testkit"],
         externals: Externals::Any,
-        because: "the package is nothing but tests; write it as a dev-dependency",
+        because: "all but the test kit belongs to single tests; write it as a dev-dependency",
     },
     Row {
         name: "xtask",

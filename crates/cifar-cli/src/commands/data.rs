@@ -1,4 +1,4 @@
-//! `cifar data show`: look at the data before training on them.
+//! `cifar data`: fetch the data, and look at them before training on them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use cifar_report::{Picture, class_distribution, picture_grid, save_png};
 use cifar_train::Recipe;
 use serde::Serialize;
 
-use crate::args::{DataArgs, DataCommand, ShowArgs};
+use crate::args::{DataArgs, DataCommand, FetchArgs, ShowArgs};
 use crate::console::Console;
 use crate::tables::grouped;
-use crate::{recipes, session};
+use crate::{fetching, recipes, session};
 
 const COLUMNS: usize = 8;
 /// Pictures of one class on the samples page.
@@ -35,8 +35,14 @@ struct Report {
 
 pub(crate) fn run(args: &DataArgs, console: &mut Console) -> anyhow::Result<()> {
     match &args.command {
+        DataCommand::Fetch(args) => fetch(args, console),
         DataCommand::Show(args) => show(args, console),
     }
+}
+
+fn fetch(args: &FetchArgs, console: &mut Console) -> anyhow::Result<()> {
+    let fetched = fetching::fetch(&args.data_dir, args.archive.as_ref(), console)?;
+    Ok(console.line(format!("CIFAR-10 is in {}", fetched.path.display()))?)
 }
 
 fn show(args: &ShowArgs, console: &mut Console) -> anyhow::Result<()> {

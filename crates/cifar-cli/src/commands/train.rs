@@ -61,7 +61,7 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
 
     console.line(format!("Run      {}", run.path().display()))?;
     console.line(format!("Device   {device_name}, {} threads", rayon::current_num_threads()))?;
-    console.line(format!("Model    {}, {} parameters", recipe.model, grouped(trainer_parameters(&model))))?;
+    console.line(format!("Model    {}, {} parameters", recipe.model, grouped(session::learner(&model).n_parameters() as u64)))?;
     console.line(format!(
         "Steps    {} ({} epochs x {} batches of {} from {} images)",
         grouped(trainer.state().total_steps as u64),
@@ -117,10 +117,6 @@ fn out_folder(args: &TrainArgs, recipe: &Recipe) -> PathBuf {
         Some(path) => path.clone(),
         None => PathBuf::from("runs").join(format!("{}-{}-{}", recipe.name, recipe.seed, host::time_stamp())),
     }
-}
-
-fn trainer_parameters(model: &Model) -> u64 {
-    session::learner(model).n_parameters() as u64
 }
 
 fn train_to_a_stop(

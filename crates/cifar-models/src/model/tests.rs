@@ -82,9 +82,13 @@ fn weights_of_another_model_are_refused_by_name() {
 fn another_number_of_classes_is_a_shape_that_differs() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("three.safetensors");
-    Model::initialise(build("simplenet", 3).unwrap(), 0, &Device::Cpu).unwrap().save_weights(&path).unwrap();
+    Model::initialise(build("simplenet", 3).unwrap(), 0, &Device::Cpu)
+        .unwrap()
+        .save_weights(&path)
+        .unwrap();
     let error = refused(&simple_net(0), &path);
-    assert!(error.contains("fc1.weight is [3, 2048] f32, expected [10, 2048] f32"), "{error}");
+    assert!(error.contains("fc1.weight is [3, 2048] F32, expected [10, 2048] F32"), "{error}");
+    assert!(error.contains("another number of classes"), "{error}");
 }
 
 #[test]
@@ -99,6 +103,98 @@ fn a_file_cut_in_half_and_a_missing_file_are_named() {
     fs::write(&path, b"not tensors at all").unwrap();
     assert!(refused(&model, &path).contains("not a whole safetensors file"));
     assert!(refused(&model, &dir.path().join("none")).contains("cannot read"));
+}
+
+#[test]
+fn every_difference_is_listed_where_the_file_is_no_known_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("odd.safetensors");
+    let model = simple_net(0);
+    let tensor = |v: &Variable| (v.name.clone(), v.var.as_detached_tensor());
+    let mut tensors: HashMap<String, Tensor> = model.variables.iter().map(tensor).collect();
+    let half = tensors["conv2.bias"].to_dtype(DType::F16).unwrap();
+    tensors.insert("conv2.bias".into(), half);
+    for name in ["conv1.weight", "conv1.bias", "conv2.weight", "fc1.bias"] {
+        let moved = tensors.remove(name).unwrap();
+        tensors.insert(format!("module.{name}"), moved);
+    }
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    let error = refused(&model, &path);
+    for part in [
+        "is it a checkpoint of another model?",
+        "4 missing (conv1.weight, conv1.bias, conv2.weight, fc1.bias)",
+        "4 unexpected (module.conv1.bias, module.conv1.weight, module.conv2.weight, module.fc1.bias)",
+        "1 of another shape or type (conv2.bias is [32] F16, expected [32] F32)",
+    ] {
+        assert!(error.contains(part), "{part} missing in: {error}");
+    }
+}
+
+#[test]
+fn a_counter_of_batches_must_be_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.safetensors");
+    let model = Model::initialise(build("small-resnet", 10).unwrap(), 0, &Device::Cpu).unwrap();
+    let kept = model.variables.iter().filter(|v| v.name != "stem.1.num_batches_tracked");
+    let tensor = |v: &Variable| (v.name.clone(), v.var.as_detached_tensor());
+    let tensors: HashMap<String, Tensor> = kept.map(tensor).collect();
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    let error = model.load_weights(&path).unwrap_err().to_string();
+    assert!(error.ends_with("1 missing (stem.1.num_batches_tracked)"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_saved_leaves_the_earlier_file_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = simple_net(0);
+    let nowhere = dir.path().join("none").join("m.safetensors");
+    let error = model.save_weights(&nowhere).unwrap_err().to_string();
+    assert_eq!(error, format!("cannot write {}", nowhere.display()));
+    // A folder of that name cannot be replaced by a file: the last step fails.
+    let folder = dir.path().join("taken.safetensors");
+    fs::create_dir(&folder).unwrap();
+    model.save_weights(&folder).unwrap_err();
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(left, [folder]);
+}
+
+#[test]
+fn leftovers_of_a_killed_process_are_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.safetensors");
+    fs::write(dir.path().join(".m.safetensors.tmp"), vec![7; 1 << 20]).unwrap();
+    let model = simple_net(0);
+    model.save_weights(&path).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    model.load_weights(&path).unwrap();
+}
+
+#[test]
+fn gradient_reaches_every_trainable_variable() {
+    for name in crate::NAMES {
+        let model = Model::initialise(build(name, 10).unwrap(), 0, &Device::Cpu).unwrap();
+        let pixels: Vec<f32> = (0..2 * 3072).map(|i| (i as f32 * 0.37).sin()).collect();
+        let images = Tensor::from_vec(pixels, (2, 3, 32, 32), &Device::Cpu).unwrap();
+        let logits = model.module.forward_t(&images, true).unwrap();
+        let gradients = logits.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        for Variable { name, var, trainable } in &model.variables {
+            let gradient = gradients.get(var);
+            assert_eq!(gradient.is_some(), *trainable, "{name}");
+            if let Some(gradient) = gradient {
+                let largest =
+                    gradient.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+                assert!(largest > 1e-6 && largest.is_finite(), "{name}: {largest}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_classes_are_refused() {
+    for name in crate::NAMES {
+        let error = build(name, 0).unwrap_err().to_string();
+        assert_eq!(error, format!("`{name}`: n_classes is 0, expected at least 1"));
+    }
 }
 
 #[test]

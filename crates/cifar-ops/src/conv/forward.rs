@@ -11,7 +11,8 @@ const SCRATCH_LEN: usize = 16 << 20 >> 2;
 /// Number of images whose patches are written out together: a function of the shapes alone, so
 /// that sums over groups are the same on every machine and for every number of threads.
 pub(super) fn group_len(shape: &ConvShape, n_images: usize) -> usize {
-    (SCRATCH_LEN / (shape.patch_len() * shape.out_len())).clamp(1, n_images.max(1))
+    let scratch = std::env::var("SCRATCH").ok().and_then(|s| s.parse::<usize>().ok()).unwrap_or(SCRATCH_LEN);
+    (scratch / (shape.patch_len() * shape.out_len())).clamp(1, n_images.max(1))
 }
 
 /// `x`: `(N, C, H, W)`; `filters`: `(K, C·kh·kw)`; returns `(N, K, OH·OW)`.

@@ -1,0 +1,117 @@
+//! One comparison: a network, an optimiser, and the files handed to PyTorch.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::Device;
+use cifar_data::{Dataset, Loader, LoaderConfig};
+use cifar_models::{Model, build};
+use cifar_testkit::RECORD_LEN;
+use cifar_train::Recipe;
+use serde::{Deserialize, Serialize};
+
+/// Pictures that `reference.py` may choose batches from.
+const N_IMAGES: usize = 2000;
+
+/// An entry of `cases.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) model: String,
+    pub(crate) batch_size: usize,
+    pub(crate) n_steps: usize,
+    optimizer: Optimizer,
+    /// Whether the learning rate runs one cycle over `n_steps`; else it is constant.
+    one_cycle: bool,
+    clip_norm: Option<f64>,
+    label_smoothing: f64,
+}
+
+/// Arguments of `torch.optim.SGD` and `torch.optim.AdamW`, by torch's names.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+enum Optimizer {
+    Sgd { lr: f64, momentum: f64, nesterov: bool, weight_decay: f64 },
+    AdamW { lr: f64, weight_decay: f64 },
+}
+
+impl Case {
+    pub(crate) fn all() -> Vec<Self> {
+        serde_json::from_str(include_str!("cases.json")).expect("read cases.json")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        Self::all().into_iter().find(|case| case.name == name).expect("the case is in cases.json")
+    }
+
+    /// The network with the weights that both sides start from.
+    pub(crate) fn model(&self) -> Model {
+        let net = build(&self.model, 10).expect("build the network");
+        Model::initialise(net, 0, &Device::Cpu).expect("make its weights")
+    }
+
+    /// What a user would write to train like this.
+    pub(crate) fn recipe(&self) -> Recipe {
+        let optimizer = match self.optimizer {
+            Optimizer::Sgd { lr, momentum, nesterov, weight_decay } => format!(
+                "name = 'sgd'\nlearning-rate = {lr:?}\nmomentum = {momentum:?}\nnesterov = {nesterov}\nweight-decay = {weight_decay:?}"
+            ),
+            Optimizer::AdamW { lr, weight_decay } => format!(
+                "name = 'adamw'\nlearning-rate = {lr:?}\nbeta1 = 0.9\nbeta2 = 0.999\neps = 1e-8\nweight-decay = {weight_decay:?}"
+            ),
+        };
+        let schedule = match self.one_cycle {
+            true => ONE_CYCLE,
+            false => "name = 'constant'",
+        };
+        let clip = self.clip_norm.map(|norm| format!("clip-norm = {norm:?}")).unwrap_or_default();
+        let text = format!(
+            "name = 'parity'\nmodel = '{}'\nseed = 0\nepochs = 1\nbatch-size = {}\ngradient-accumulation = 1\n\
+             label-smoothing = {:?}\n{clip}\n\
+             [data]\nvalidation = 0\nnormalization = {{ mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] }}\n\
+             [optimizer]\n{optimizer}\n[schedule]\n{schedule}\n",
+            self.model, self.batch_size, self.label_smoothing,
+        );
+        Recipe::from_toml(&text, &[]).expect("read the recipe")
+    }
+
+    /// Batches of the pictures `indices`, in this order.
+    pub(crate) fn loader(&self, indices: Vec<u32>, batch_size: usize) -> Loader {
+        let config =
+            LoaderConfig { batch_size, n_workers: 0, seed: 0, shuffle: false, drop_last: false };
+        Loader::new(pictures(), indices, None, self.recipe().data.normalization, config)
+            .expect("make batches")
+    }
+
+    /// Writes `case.json`, `initial.safetensors` and `images.safetensors` for `reference.py`.
+    pub(crate) fn write(&self, folder: &Path) {
+        let json = serde_json::to_vec_pretty(self).expect("write the case");
+        std::fs::write(folder.join("case.json"), json).expect("write case.json");
+        self.model()
+            .save_weights(&folder.join("initial.safetensors"))
+            .expect("write the first weights");
+        let loader = self.loader((0..N_IMAGES as u32).collect(), N_IMAGES);
+        let batch = loader.epoch(0).next().expect("one batch of all pictures");
+        let tensors = HashMap::from([
+            ("images", batch.image_tensor(&Device::Cpu).expect("the pictures")),
+            ("labels", batch.label_tensor(&Device::Cpu).expect("the labels")),
+        ]);
+        candle_core::safetensors::save(&tensors, folder.join("images.safetensors"))
+            .expect("write the images");
+    }
+}
+
+/// The defaults of `torch.optim.lr_scheduler.OneCycleLR`.
+pub(crate) const ONE_CYCLE: &str = "name = 'one-cycle'\npct-start = 0.3\ndiv-factor = 25.0\nfinal-div-factor = 1e4\n\
+                                    base-momentum = 0.85\nmax-momentum = 0.95";
+
+fn pictures() -> Arc<Dataset> {
+    let bytes = cifar_testkit::batch(N_IMAGES, 0, 0);
+    let records = bytes.chunks_exact(RECORD_LEN);
+    let labels = records.clone().map(|record| record[0]).collect();
+    let images = records.flat_map(|record| &record[1..]).copied().collect();
+    let class_names = (0..10).map(|class| format!("class {class}")).collect();
+    Arc::new(Dataset::new(images, labels, class_names).expect("a valid data set"))
+}

@@ -1,0 +1,93 @@
+//! The same weights and images through PyTorch and through this workspace.
+//!
+//! `reference.py` beside this file is the other side. Both read `cases.json`; the Rust side
+//! writes first weights and images, PyTorch answers with what it computes from them, and here
+//! both are compared: logits, every gradient of the first step, losses, and every weight and
+//! buffer after ten optimiser steps. Run it with `cargo xtask parity`, which brings the Python.
+
+mod case;
+mod compare;
+mod schedules;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::case::Case;
+
+/// Runs `reference.py` with these arguments.
+fn run_reference(arguments: &[&Path]) {
+    let python = std::env::var_os("PARITY_PYTHON")
+        .expect("PARITY_PYTHON is not set; run `cargo xtask parity`");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/reference.py");
+    let status = Command::new(python).arg(script).args(arguments).status().expect("start Python");
+    assert!(status.success(), "reference.py {arguments:?}: {status}");
+}
+
+/// A folder for the files that the two sides exchange.
+fn exchange(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parity").join(name);
+    std::fs::create_dir_all(&folder).expect("make the folder for exchanged files");
+    folder
+}
+
+fn check(name: &str) {
+    let case = Case::named(name);
+    let folder = exchange(name);
+    case.write(&folder);
+    run_reference(&[Path::new("train"), &folder.join("case.json"), &folder]);
+    compare::compare(&case, &folder);
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn simplenet_sgd() {
+    check("simplenet-sgd");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn simplenet_nesterov() {
+    check("simplenet-nesterov");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn simplenet_adamw_onecycle_clip_smoothing() {
+    check("simplenet-adamw-onecycle-clip-smoothing");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn small_resnet_momentum() {
+    check("small-resnet-momentum");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn small_resnet_adamw_onecycle_clip() {
+    check("small-resnet-adamw-onecycle-clip");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn schedules() {
+    let file = exchange("schedules").join("curves.json");
+    run_reference(&[Path::new("schedules"), &file]);
+    schedules::compare(&file);
+}
+
+#[test]
+fn every_case_has_its_test_and_a_valid_recipe() {
+    let tested = [
+        "simplenet-sgd",
+        "simplenet-nesterov",
+        "simplenet-adamw-onecycle-clip-smoothing",
+        "small-resnet-momentum",
+        "small-resnet-adamw-onecycle-clip",
+    ];
+    let cases = Case::all();
+    assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), tested);
+    for case in cases {
+        assert_eq!(case.recipe().batch_size, case.batch_size);
+    }
+}

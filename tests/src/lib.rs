@@ -1,1 +1,0 @@
-//! End-to-end tests of the cifar program, and parity with PyTorch
