@@ -5,6 +5,12 @@
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
 //! buffer after ten optimiser steps. Run it with `cargo xtask parity`, which brings the Python.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it fails, and tells what it measured"
+)]
+
 mod case;
 mod compare;
 mod schedules;
@@ -19,7 +25,10 @@ fn run_reference(arguments: &[&Path]) {
     let python = std::env::var_os("PARITY_PYTHON")
         .expect("PARITY_PYTHON is not set; run `cargo xtask parity`");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/reference.py");
-    let status = Command::new(python).arg(script).args(arguments).status().expect("start Python");
+    let mut python = Command::new(python);
+    // PyTorch's threads otherwise spin while they wait, which starves whatever else runs.
+    python.arg(script).args(arguments).env("OMP_WAIT_POLICY", "passive");
+    let status = python.status().expect("start Python");
     assert!(status.success(), "reference.py {arguments:?}: {status}");
 }
 

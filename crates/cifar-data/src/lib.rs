@@ -23,6 +23,8 @@ mod dataset;
 mod error;
 mod facts;
 pub mod fetch;
+#[cfg(feature = "candle-datasets")]
+pub mod interop;
 mod loader;
 mod pickle;
 mod python;

@@ -107,7 +107,7 @@ impl Loader {
 }
 
 /// One epoch: everything that its batches follow from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct EpochPlan {
     source: Arc<Source>,
     epoch: u32,
@@ -221,11 +221,14 @@ impl ExactSizeIterator for Batches {}
 
 impl Drop for Batches {
     fn drop(&mut self) {
-        for Worker { batches, thread } in self.workers.drain(..) {
-            // Hanging up first wakes a worker that waits to send.
-            drop(batches);
+        // Hanging up on all of them first wakes every worker that waits to send.
+        let threads: Vec<_> = self.workers.drain(..).map(|worker| worker.thread).collect();
+        for thread in threads {
             // A panic nobody asked for must not become a panic while dropping.
             let _ = thread.join();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

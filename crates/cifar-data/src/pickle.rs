@@ -62,3 +62,5 @@ pub enum PickleError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod writer;

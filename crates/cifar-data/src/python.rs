@@ -57,7 +57,7 @@ pub(crate) fn class_names(pickle: &[u8], path: &Path) -> Result<Vec<String>, Dat
         return Err(refused(PickleError::Content(text)));
     };
     let text = |name: &Value<'_>| match name {
-        Value::Bytes(name) => String::from_utf8_lossy(name).into_owned(),
+        Value::Bytes(name) | Value::Latin1(name) => String::from_utf8_lossy(name).into_owned(),
         other => format!("{other:?}"),
     };
     Ok(names.iter().map(text).collect())

@@ -104,3 +104,55 @@ fn md5_of(mut reader: impl Read) -> std::io::Result<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use cifar_testkit::write_synthetic;
+
+    #[test]
+    fn the_md5_is_that_of_md5sum() {
+        // RFC 1321, section A.5.
+        assert_eq!(md5_of(&b"abc"[..]).unwrap(), "900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(md5_of(&b""[..]).unwrap(), "d41d8cd98f00b204e9800998ecf8427e");
+        // Blocks are put together: two, and one that ends with its block.
+        for len in [BLOCK_LEN, BLOCK_LEN + 1] {
+            let bytes = vec![7; len];
+            assert_eq!(md5_of(&bytes[..]).unwrap(), hexadecimal(Md5::new_with_prefix(&bytes)));
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_found_in_every_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = write_synthetic(dir.path(), 10, 3).unwrap();
+        verify(dir.path()).unwrap();
+        for name in BATCH_NAMES {
+            let path = folder.join(format!("{name}.bin"));
+            let intact = fs::read(&path).unwrap();
+            let mut damaged = intact.clone();
+            damaged[20_000] ^= 1;
+            fs::write(&path, damaged).unwrap();
+            let error = verify(dir.path()).unwrap_err();
+            assert!(matches!(&error, DataError::Checksum { path: named, .. } if *named == path));
+            let text = error.to_string();
+            assert!(text.contains(" is damaged: its MD5 is ") && text.contains("fetch-data"));
+            fs::write(&path, intact).unwrap();
+        }
+        verify(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn every_file_of_a_folder_gets_its_own_verdict() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = write_synthetic(dir.path(), 10, 3).unwrap();
+        fs::remove_file(folder.join("data_batch_2.bin")).unwrap();
+        fs::write(folder.join("test_batch.bin"), "short").unwrap();
+        let results = Cifar10::locate(dir.path()).unwrap().verify_batches();
+        assert!(matches!(results[1], Err(DataError::Missing { .. })));
+        assert!(matches!(results[5], Err(DataError::Size { found: 5, .. })));
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 4);
+    }
+}

@@ -10,6 +10,7 @@ use cifar_kernels::norm::{self, NormShape};
 
 use crate::operand::{self, Reader};
 use crate::portable;
+use backward::Backward;
 use product::Matrix;
 
 const OP: &str = "conv2d";
@@ -98,7 +99,10 @@ impl Conv2d {
         let y = if is_pointwise(&self.shape) {
             product::of_images(filters, x, x_layout, self.shape.out_len())?
         } else {
-            forward::forward(operand::values(OP, x, x_layout)?, filters, &self.shape)?
+            let (x, out_len) = (operand::values(OP, x, x_layout)?, self.shape.out_len());
+            let n_images = x_layout.dims()[0];
+            let group = forward::group_len(self.shape.patch_len(), out_len, n_images);
+            forward::forward(x, filters, &self.shape, group)?
         };
         Ok((y, shape))
     }
@@ -111,17 +115,18 @@ impl Conv2d {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let [x_read, weight_read, dy_read] = [x, weight, dy].map(|t| Reader::new(OP, t));
-        let filters = self.filters(weight_read.storage()?, weight_read.layout());
-        let gradients = backward::backward(
-            (x_read.values()?, x.track_op()),
-            (filters, weight_read.values()?, weight.track_op()),
-            dy_read.values()?,
-            &self.shape,
-        )?;
+        let backward = Backward {
+            shape: &self.shape,
+            x: x_read.values()?,
+            weight: weight_read.values()?,
+            filters: self.filters(weight_read.storage()?, weight_read.layout()),
+            dy: dy_read.values()?,
+        };
+        let (dx, dweight) = backward.gradients(x.track_op(), weight.track_op())?;
         let tensor = |values: Option<Vec<f32>>, like: &Tensor| {
             values.map(|values| Tensor::from_vec(values, like.shape(), like.device())).transpose()
         };
-        Ok((tensor(gradients.dx, x)?, tensor(gradients.dweight, weight)?))
+        Ok((tensor(dx, x)?, tensor(dweight, weight)?))
     }
 }
 
@@ -199,3 +204,6 @@ impl CustomOp3 for Conv2d {
 fn planes(n_filters: usize, shape: &ConvShape) -> NormShape {
     NormShape { channels: n_filters, plane_len: shape.out_len() }
 }
+
+#[cfg(test)]
+mod tests;

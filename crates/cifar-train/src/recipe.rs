@@ -82,6 +82,9 @@ pub enum RecipeError {
         /// What it may be.
         expected: &'static str,
     },
+    /// Settings that make the recipe unusable.
+    #[error("with {0}: {1}")]
+    Settings(String, String),
     /// A `key=value` text that names no value.
     #[error("`{0}` is no setting; write KEY=VALUE, for example `optimizer.learning-rate=0.02`")]
     Setting(String),
@@ -105,13 +108,18 @@ impl Recipe {
     /// # Errors
     /// The first problem found, naming the key and the values allowed.
     pub fn from_toml(text: &str, settings: &[String]) -> Result<Self, RecipeError> {
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| RecipeError::Parse(e.to_string()))?;
-        for setting in settings {
-            apply(&mut table, setting)?;
-        }
-        // Parsed again from text, so that an error shows the line it means.
-        let text = toml::to_string(&table).map_err(|e| RecipeError::Parse(e.to_string()))?;
-        let recipe: Self = toml::from_str(&text).map_err(|e| RecipeError::Parse(e.to_string()))?;
+        let recipe: Self = if settings.is_empty() {
+            toml::from_str(text).map_err(|e| parse_error(&e))?
+        } else {
+            let mut table: toml::Table = text.parse().map_err(|e| parse_error(&e))?;
+            for setting in settings {
+                apply(&mut table, setting)?;
+            }
+            let with_settings = |e: toml::de::Error| {
+                RecipeError::Settings(settings.join(", "), e.message().to_owned())
+            };
+            toml::Value::Table(table).try_into().map_err(with_settings)?
+        };
         recipe.check()?;
         Ok(recipe)
     }
@@ -199,6 +207,11 @@ pub(crate) fn require(
     expected: &'static str,
 ) -> Result<(), RecipeError> {
     if ok { Ok(()) } else { Err(RecipeError::OutOfRange { key, value: value.to_string(), expected }) }
+}
+
+/// An error of the file, with the line it is in.
+fn parse_error(error: &toml::de::Error) -> RecipeError {
+    RecipeError::Parse(error.to_string().trim_end().to_owned())
 }
 
 fn apply(table: &mut toml::Table, setting: &str) -> Result<(), RecipeError> {

@@ -30,6 +30,9 @@ struct Interrupted {
 }
 
 pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<ExitCode> {
+    if args.max_steps == Some(0) {
+        bail!("--max-steps is 0, expected at least 1");
+    }
     // Everything that can be refused is refused before data are fetched or a folder is made.
     let old_run = args.resume.as_deref().map(RunFolder::open).transpose()?;
     let recipe = match &old_run {
@@ -125,9 +128,6 @@ fn train_to_a_stop(
     run: &RunFolder,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
-    if args.max_steps == Some(0) {
-        bail!("--max-steps is 0, expected at least 1");
-    }
     let interrupt = interrupt::flag()?;
     let step = trainer.state().step;
     let (jsonl, csv) = (run.metrics_jsonl(), run.metrics_csv());

@@ -77,8 +77,9 @@ fn list(failures: &[SourceFailure]) -> String {
         let _ = write!(text, "\n  {source}: {reason}");
     }
     text.push_str(
-        "\nfetch cifar-10-binary.tar.gz on another machine and name it with --archive FILE, \
-         or name a folder that holds CIFAR-10 with --data-dir DIR",
+        "\ncheck the connection and run it again; or fetch cifar-10-binary.tar.gz on another \
+         machine and name it with --archive FILE, or name a folder that holds CIFAR-10 with \
+         --data-dir DIR",
     );
     text
 }

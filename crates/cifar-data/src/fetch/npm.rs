@@ -88,6 +88,16 @@ fn read_text(pipe: &mut impl Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// Whether the tar.gz at `path` is the package, by its files' names.
+pub(super) fn is_package(path: &Path) -> Result<bool, DataError> {
+    let mut found = false;
+    archive::each_file(path, |file| {
+        found = file.name == Path::new("package/data_batch_1.png");
+        Ok::<_, DataError>(if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(found)
+}
+
 /// Rebuilds the official batches from the package at `path`.
 ///
 /// The labels stand behind the pictures, so the package is read twice; that needs one second and

