@@ -43,7 +43,7 @@ fn models_lists_parameters_and_layers() {
 #[test]
 fn data_show_writes_its_pictures() {
     let place = Place::new();
-    let ran = place.run(&["data", "show", "--out", "pictures"]).ok();
+    let ran = place.run(&["data", "show", "--recipe", "simplenet", "--out", "pictures"]).ok();
     assert!(ran.out.contains("200") && ran.out.contains("airplane"), "{}", ran.out);
     for name in ["cifar10_samples.png", "class_distribution.png", "train_batch.png"] {
         let bytes = fs::read(place.path("pictures").join(name)).unwrap();

@@ -65,7 +65,7 @@ impl Place {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// Trains SimpleNet in `run` with these further arguments.
+    /// Trains SimpleNet in `run`, 20 pictures a batch, with these further arguments.
     pub(crate) fn train(&self, arguments: &[&str]) -> Ran {
         let train = [
             "train",

@@ -86,7 +86,7 @@ fn steps(fast: bool) -> Vec<Step> {
         Step { name: "deny", check: Check::Deny },
     ];
     if !fast {
-        steps.extend(["fetch-data", "parity", "smoke", "kill-test"].map(xtask));
+        steps.extend(["parity", "smoke", "kill-test"].map(xtask));
     }
     steps
 }
@@ -178,7 +178,7 @@ mod tests {
     fn fast_is_the_same_list_cut_short() {
         let (fast, whole) = (names(true), names(false));
         assert_eq!(fast[..], whole[..fast.len()]);
-        assert!(whole.ends_with(&["fetch-data", "parity", "smoke", "kill-test"]), "{whole:?}");
+        assert!(whole.ends_with(&["parity", "smoke", "kill-test"]), "{whole:?}");
     }
 
     #[test]

@@ -153,3 +153,37 @@ pub(crate) fn transform(
         augment::cutout(out, SIZE, top, left, side);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Augmentation = Augmentation {
+        crop: Some(RandomCrop { padding: 4, mode: PaddingMode::Zeros }),
+        horizontal_flip: true,
+        cutout: Some(8),
+    };
+
+    #[test]
+    fn each_change_is_drawn_as_if_alone() {
+        for seed in 0..50 {
+            let all = Draws::new(&ALL, seed);
+            let uncropped = Draws::new(&Augmentation { crop: None, ..ALL }, seed);
+            assert_eq!((uncropped.window.dy, uncropped.window.dx), (0, 0));
+            assert_eq!((uncropped.window.flip, uncropped.cutout), (all.window.flip, all.cutout));
+            let unmirrored = Draws::new(&Augmentation { horizontal_flip: false, ..ALL }, seed);
+            let window = CropFlip { flip: false, ..all.window };
+            assert_eq!(unmirrored, Draws { window, ..all });
+        }
+    }
+
+    #[test]
+    fn a_recipe_spells_them_in_kebab_case() {
+        let text =
+            r#"{"crop": {"padding": 4, "mode": "zeros"}, "horizontal-flip": true, "cutout": 8}"#;
+        assert_eq!(serde_json::from_str::<Augmentation>(text).unwrap(), ALL);
+        let error =
+            serde_json::from_str::<Augmentation>(&text.replace("cutout", "cut")).unwrap_err();
+        assert!(error.to_string().contains("unknown field `cut`"), "{error}");
+    }
+}

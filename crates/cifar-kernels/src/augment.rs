@@ -133,8 +133,8 @@ pub fn normalise(src: &[u8], plane_len: usize, mean: &[f32], std: &[f32], dst: &
 /// If `dst` is not `size.len()` long.
 pub fn cutout(dst: &mut [f32], size: ImageSize, top: i32, left: i32, side: usize) {
     assert_eq!(dst.len(), size.len(), "cutout: not one image");
-    let rows = clip(top, side, size.height);
-    let columns = clip(left, side, size.width);
+    let rows = clip(top as isize, side, size.height);
+    let columns = clip(left as isize, side, size.width);
     if rows.is_empty() || columns.is_empty() {
         return;
     }
@@ -146,11 +146,10 @@ pub fn cutout(dst: &mut [f32], size: ImageSize, top: i32, left: i32, side: usize
 }
 
 /// The part of `start .. start + len` that lies in `0 .. limit`.
-fn clip(start: i32, len: usize, limit: usize) -> std::ops::Range<usize> {
-    let (start, len, limit) = (start as isize, len as isize, limit as isize);
-    let first = start.clamp(0, limit);
-    let end = start.saturating_add(len).clamp(0, limit);
-    first as usize..end as usize
+fn clip(start: isize, len: usize, limit: usize) -> std::ops::Range<usize> {
+    let end = start.saturating_add_unsigned(len);
+    let inside = |at: isize| at.clamp(0, limit as isize) as usize;
+    inside(start)..inside(end)
 }
 
 /// One pixel value normalised; three roundings, like PyTorch.
@@ -196,8 +195,8 @@ fn map_window<T: Copy>(
 /// One row of [`map_window`]: a straight run in the middle, the border on either side.
 fn map_row<T: Copy>(from: &[u8], window: CropFlip, to: &mut [T], convert: impl Fn(u8) -> T) {
     let (width, dx) = (from.len(), window.dx as isize);
-    let seen = clip(-window.dx, width, width);
-    let shown = clip(window.dx, width, width);
+    let seen = clip(-dx, width, width);
+    let shown = clip(dx, width, width);
     for (to, &from) in to[seen.clone()].iter_mut().zip(&from[shown]) {
         *to = convert(from);
     }

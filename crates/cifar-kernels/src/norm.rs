@@ -130,28 +130,58 @@ pub struct Normalised<'a> {
     pub weight: &'a [f32],
 }
 
-/// Gradient of batch normalisation with the statistics of the batch.
+/// The gradients of weight and bias, whether the statistics are the batch's or given:
+/// `dweight = Σ dy·x̂` and `dbias = Σ dy` of each channel, where `x̂ = (x − mean)·inv_std`.
 ///
-/// `x`, `dy`, `dx`: `(N, C, H, W)`; `dweight`, `dbias`: `(C)`. With `x̂ = (x − mean)·inv_std` and
-/// means over the channel's values, `dbias = Σ dy`, `dweight = Σ dy·x̂` and
-/// `dx = weight·inv_std·(dy − mean(dy) − x̂·mean(dy·x̂))`.
+/// `x`, `dy`: `(N, C, H, W)`; `dweight`, `dbias`: `(C)`, overwritten.
 ///
 /// # Panics
 /// If the lengths do not fit or the batch is empty.
-pub fn backward(
+pub fn parameter_gradients(
     x: &[f32],
     dy: &[f32],
     shape: NormShape,
     forward: Normalised<'_>,
-    dx: &mut [f32],
     dweight: &mut [f32],
     dbias: &mut [f32],
 ) {
-    sums(x, dy, shape, forward.mean, forward.inv_std, dweight, dbias);
-    assert_eq!(x.len(), dx.len(), "batch norm: lengths differ");
-    assert_eq!(forward.weight.len(), shape.channels, "batch norm: one weight per channel");
+    shape.n_values(x.len());
+    assert_eq!(x.len(), dy.len(), "batch norm: lengths differ");
+    for values in [forward.mean, forward.inv_std, &*dweight, &*dbias] {
+        assert_eq!(values.len(), shape.channels, "batch norm: one value per channel");
+    }
+    dweight.par_iter_mut().zip(dbias).enumerate().for_each(|(channel, (dweight, dbias))| {
+        let (mean, mut products, mut total) = (forward.mean[channel], 0.0, 0.0);
+        for (x, dy) in shape.planes(x, channel).zip(shape.planes(dy, channel)) {
+            total += sum(dy, |dy| dy);
+            products += sum_pairs(x, dy, |x, dy| (x - mean) * dy);
+        }
+        *dweight = (products * f64::from(forward.inv_std[channel])) as f32;
+        *dbias = total as f32;
+    });
+}
+
+/// The gradient of the input of batch normalisation with the statistics of the batch, which move
+/// with it: `dx = weight·inv_std·(dy − mean(dy) − x̂·mean(dy·x̂))`, means over the channel's values.
+///
+/// `x`, `dy`, `dx`: `(N, C, H, W)`; `dweight`, `dbias`: `(C)`, from [`parameter_gradients`].
+///
+/// # Panics
+/// If the lengths do not fit or the batch is empty.
+pub fn input_gradient(
+    x: &[f32],
+    dy: &[f32],
+    shape: NormShape,
+    forward: Normalised<'_>,
+    (dweight, dbias): (&[f32], &[f32]),
+    dx: &mut [f32],
+) {
     let n_values = shape.n_values(x.len()) as f32;
-    let (dweight, dbias) = (&*dweight, &*dbias);
+    assert_eq!(x.len(), dy.len(), "batch norm: lengths differ");
+    assert_eq!(x.len(), dx.len(), "batch norm: lengths differ");
+    for values in [forward.mean, forward.inv_std, forward.weight, dweight, dbias] {
+        assert_eq!(values.len(), shape.channels, "batch norm: one value per channel");
+    }
     let images = x.par_chunks_exact(shape.image_len()).zip(dy.par_chunks_exact(shape.image_len()));
     dx.par_chunks_exact_mut(shape.image_len()).zip(images).for_each(|(dx, (x, dy))| {
         let planes = x.chunks_exact(shape.plane_len).zip(dy.chunks_exact(shape.plane_len));
@@ -165,36 +195,6 @@ pub fn backward(
                 *dx = scale * (dy - mean_dy - (x - mean) * slope);
             }
         }
-    });
-}
-
-/// `dweight = Σ dy·(x − mean)·inv_std` and `dbias = Σ dy` of each channel: the gradients of the
-/// parameters, whether the statistics are the batch's or given.
-///
-/// # Panics
-/// If the lengths do not fit or the batch is empty.
-pub fn sums(
-    x: &[f32],
-    dy: &[f32],
-    shape: NormShape,
-    mean: &[f32],
-    inv_std: &[f32],
-    dweight: &mut [f32],
-    dbias: &mut [f32],
-) {
-    shape.n_values(x.len());
-    assert_eq!(x.len(), dy.len(), "batch norm: lengths differ");
-    for values in [mean, inv_std, &*dweight, &*dbias] {
-        assert_eq!(values.len(), shape.channels, "batch norm: one value per channel");
-    }
-    dweight.par_iter_mut().zip(dbias).enumerate().for_each(|(channel, (dweight, dbias))| {
-        let (mean, mut products, mut total) = (mean[channel], 0.0, 0.0);
-        for (x, dy) in shape.planes(x, channel).zip(shape.planes(dy, channel)) {
-            total += sum(dy, |dy| dy);
-            products += sum_pairs(x, dy, |x, dy| (x - mean) * dy);
-        }
-        *dweight = (products * f64::from(inv_std[channel])) as f32;
-        *dbias = total as f32;
     });
 }
 
@@ -228,9 +228,9 @@ pub fn add_bias(x: &mut [f32], shape: NormShape, bias: &[f32]) {
     });
 }
 
-/// Gradient of normalisation with given statistics: `dx = dy·scale` per channel.
+/// The gradient of the input of normalisation with given statistics: `dx = dy·scale` per channel.
 ///
-/// `dy`, `dx`: `(N, C, H, W)`; `scale`: `(C)`.
+/// `dy`, `dx`: `(N, C, H, W)`; `scale`: `(C)`, `weight / √(variance + eps)`.
 ///
 /// # Panics
 /// If the lengths do not fit or the batch is empty.

@@ -42,7 +42,8 @@ fn run_all() -> Vec<u32> {
     let weight = noise(C, 2);
     let (mut dx, mut dweight, mut dbias) = (vec![0.0; x.len()], per_channel(), per_channel());
     let forward = Normalised { mean: &mean, inv_std: &variance, weight: &weight };
-    norm::backward(&x, &folded, shape, forward, &mut dx, &mut dweight, &mut dbias);
+    norm::parameter_gradients(&x, &folded, shape, forward, &mut dweight, &mut dbias);
+    norm::input_gradient(&x, &folded, shape, forward, (&dweight, &dbias), &mut dx);
 
     let pool = PoolShape { height: SIDE, width: SIDE, kernel: 3, stride: 2, padding: 1 };
     let mut y = vec![0.0; N * C * pool.out_len()];

@@ -6,8 +6,9 @@
 //! composed so that value and gradient follow the same definitions.
 //!
 //! The definitions are PyTorch's, in the places where candle's own differ: the gradient of
-//! [`max_pool2d`] goes to one maximum of each window instead of being split among equals, its
-//! windows may overlap and be padded, and the gradient of [`relu`] at 0 is 0.
+//! [`max_pool2d`] goes whole to one maximum of each window (candle's is multiplied by the share of
+//! the window that equals the maximum) and windows may overlap and be padded; the gradient of
+//! [`relu`] at 0 is 0 (candle's is 1).
 //!
 //! Inputs need not be contiguous. A wrong rank, shape or dtype and an empty batch are errors that
 //! name the operation and the shapes.

@@ -111,7 +111,7 @@ pub(super) fn install(
     archive::each_file(path, |file| {
         let is_picture =
             |name: &&str| file.name == Path::new("package").join(format!("{name}.png"));
-        if let Some(batch) = BATCH_NAMES.iter().position(|name| is_picture(&name))
+        if let Some(batch) = BATCH_NAMES.iter().position(is_picture)
             && !installation.has(batch)
         {
             let name = path.join(&file.name);

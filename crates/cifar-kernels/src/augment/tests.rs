@@ -93,6 +93,21 @@ fn flip_moves_the_left_column_to_the_right_of_the_same_channel() {
 }
 
 #[test]
+fn windows_and_squares_of_any_size_stay_inside_the_image() {
+    for far in [i32::MIN, i32::MAX] {
+        let window = CropFlip { dy: far, dx: far, flip: false, border: Border::Zero };
+        let mut dst = vec![1; SIZE.len()];
+        crop_flip(&vec![9; SIZE.len()], SIZE, window, &mut dst);
+        assert!(dst.iter().all(|&v| v == 0));
+        let mut image = vec![1.0; SIZE.len()];
+        cutout(&mut image, SIZE, far, far, 5);
+        assert!(image.iter().all(|&v| v == 1.0));
+        cutout(&mut image, SIZE, i32::MIN, 0, usize::MAX);
+        assert!(image.iter().all(|&v| v == 0.0));
+    }
+}
+
+#[test]
 fn reflection_does_not_repeat_the_edge() {
     let size = ImageSize { channels: 1, height: 1, width: 4 };
     let mut dst = [0; 4];
