@@ -73,7 +73,12 @@ Keys for --set are those of the recipe; every run writes its own to config.toml.
 #[command(after_help = format!("{TRAIN_EXAMPLES}{EXIT_CODES}"))]
 pub(crate) struct TrainArgs {
     /// A recipe's name (simplenet, small-resnet) or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "small-resnet", conflicts_with = "resume")]
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        default_value = "small-resnet",
+        conflicts_with = "resume"
+    )]
     pub(crate) recipe: String,
     /// Change one recipe key, for example optimizer.learning-rate=0.005; may be repeated
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
@@ -252,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_resumed_run_takes_no_new_recipe() {
-        let error = Cli::try_parse_from(["cifar", "train", "--resume", "x", "--epochs", "3"]).unwrap_err();
+        let error =
+            Cli::try_parse_from(["cifar", "train", "--resume", "x", "--epochs", "3"]).unwrap_err();
         assert!(error.to_string().contains("--epochs"), "{error}");
     }
 }

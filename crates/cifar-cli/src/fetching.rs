@@ -14,14 +14,23 @@ const COUNT: &str = "{msg} [{bar:30}] {pos}/{len}";
 /// Makes sure that the official files are in `data_dir`; quick where they are.
 ///
 /// `archive`: a local copy to use instead of the network.
-pub(crate) fn fetch(data_dir: &Path, archive: Option<&PathBuf>, console: &mut Console) -> anyhow::Result<Fetched> {
-    let options = FetchOptions { data_dir: data_dir.to_owned(), archive: archive.cloned(), download: true };
+pub(crate) fn fetch(
+    data_dir: &Path,
+    archive: Option<&PathBuf>,
+    console: &mut Console,
+) -> anyhow::Result<Fetched> {
+    let options =
+        FetchOptions { data_dir: data_dir.to_owned(), archive: archive.cloned(), download: true };
     let mut display = Display { bar: None, console, result: Ok(()) };
     let fetched = fetch_data(&options, &mut |progress| display.show(progress))?;
     display.close();
     display.result?;
     if fetched.source != ServedBy::Disk {
-        console.line(format!("Data from {} in {}, verified", fetched.source.name(), fetched.path.display()))?;
+        console.line(format!(
+            "Data from {} in {}, verified",
+            fetched.source.name(),
+            fetched.path.display()
+        ))?;
     }
     Ok(fetched)
 }
@@ -41,7 +50,9 @@ impl Display<'_> {
                 tracing::info!(source = name, "trying");
             }
             Progress::Bytes { done, total } => self.bar("Downloading", BYTES, done, total),
-            Progress::Rebuilding { done, total } => self.bar("Writing batches", COUNT, done as u64, Some(total as u64)),
+            Progress::Rebuilding { done, total } => {
+                self.bar("Writing batches", COUNT, done as u64, Some(total as u64))
+            }
             Progress::Verifying { file } => tracing::info!(file = %file.display(), "verifying"),
             Progress::Note(text) => {
                 self.close();
@@ -61,7 +72,10 @@ impl Display<'_> {
         }
         let bar = self.bar.get_or_insert_with(|| {
             let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(
+                ProgressStyle::with_template(template)
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar.set_message(what);
             bar.enable_steady_tick(Duration::from_millis(200));
             // Bytes of an earlier attempt cost no time in this one.

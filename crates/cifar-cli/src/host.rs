@@ -29,7 +29,10 @@ pub(crate) fn device(args: &ComputeArgs) -> anyhow::Result<(Device, String)> {
         if threads == 0 {
             bail!("--threads is 0, expected at least 1");
         }
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the threads")?;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .context("cannot start the threads")?;
     }
     let cpu = || Ok((Device::Cpu, "cpu".to_owned()));
     match args.device.as_str() {
@@ -47,7 +50,8 @@ fn cuda(name: &str) -> anyhow::Result<(Device, String)> {
     if !utils::cuda_is_available() {
         bail!("device `{name}`: this build of cifar has no CUDA support; use --device cpu");
     }
-    let device = Device::new_cuda(ordinal).with_context(|| format!("cannot use device `{name}`"))?;
+    let device =
+        Device::new_cuda(ordinal).with_context(|| format!("cannot use device `{name}`"))?;
     Ok((device, name.to_owned()))
 }
 

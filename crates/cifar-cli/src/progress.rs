@@ -44,14 +44,21 @@ impl<'a> Progress<'a> {
     fn begin(&mut self, start: Start) -> io::Result<()> {
         self.start = Some(start);
         if self.console.is_terminal() {
-            let bar = ProgressBar::with_draw_target(Some(start.total_steps as u64), ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(
+                Some(start.total_steps as u64),
+                ProgressDrawTarget::stderr(),
+            );
             bar.set_style(style());
             bar.set_position(start.step as u64);
             bar.reset_eta();
             self.bar = Some(bar);
         }
         if start.step > 0 {
-            self.line(&format!("Going on after step {} of {}", grouped(start.step as u64), grouped(start.total_steps as u64)))?;
+            self.line(&format!(
+                "Going on after step {} of {}",
+                grouped(start.step as u64),
+                grouped(start.total_steps as u64)
+            ))?;
         }
         Ok(())
     }
@@ -59,7 +66,10 @@ impl<'a> Progress<'a> {
     fn step(&mut self, report: &StepReport) -> io::Result<()> {
         if let Some(bar) = &self.bar {
             let rate = report.n_images as f64 / report.secs;
-            bar.set_message(format!("loss {:.4}  lr {:.2e}  {rate:.0} images/s", report.loss, report.learning_rate));
+            bar.set_message(format!(
+                "loss {:.4}  lr {:.2e}  {rate:.0} images/s",
+                report.loss, report.learning_rate
+            ));
             bar.set_position(report.step as u64);
         } else if report.batch % LINE_EVERY == 0 {
             self.line(&format!("Batch [{}], Loss: {:.4}", report.batch, report.loss))?;
@@ -81,7 +91,11 @@ impl<'a> Progress<'a> {
         let last = self.stop_at.map_or(start.total_steps, |stop| stop.min(start.total_steps));
         let secs_per_step = self.timed.0 / self.timed.1 as f64;
         let left = last.saturating_sub(report.step) as f64 * secs_per_step;
-        self.line(&format!("About {} of training to go ({:.0} ms a step)", duration(left), 1000.0 * secs_per_step))
+        self.line(&format!(
+            "About {} of training to go ({:.0} ms a step)",
+            duration(left),
+            1000.0 * secs_per_step
+        ))
     }
 
     fn epoch(&mut self, report: &EpochReport<'_>) -> io::Result<()> {
@@ -93,7 +107,11 @@ impl<'a> Progress<'a> {
             percent(report.train_accuracy)
         );
         if let Some(validation) = &report.validation {
-            text += &format!("; validation loss {:.4}, accuracy {}", validation.loss, percent(validation.accuracy));
+            text += &format!(
+                "; validation loss {:.4}, accuracy {}",
+                validation.loss,
+                percent(validation.accuracy)
+            );
             if validation.is_best {
                 text += " (best)";
             }
@@ -108,9 +126,9 @@ impl Observer for Progress<'_> {
             Event::Start(start) => self.begin(*start),
             Event::Step(report) => self.step(report),
             Event::Epoch(report) => self.epoch(report),
-            Event::EarlyStop { patience } => {
-                self.line(&format!("No better validation accuracy for {patience} epochs: stopping early"))
-            }
+            Event::EarlyStop { patience } => self.line(&format!(
+                "No better validation accuracy for {patience} epochs: stopping early"
+            )),
             Event::Saved { path, step } => {
                 tracing::debug!(path = %path.display(), step, "saved");
                 Ok(())
@@ -128,7 +146,8 @@ impl Drop for Progress<'_> {
 }
 
 fn style() -> ProgressStyle {
-    let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
     style.progress_chars("=> ")
 }
 

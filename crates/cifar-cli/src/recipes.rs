@@ -21,7 +21,10 @@ pub(crate) fn load(name: &str, settings: &[String]) -> anyhow::Result<Recipe> {
         }
         None => {
             let known: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
-            bail!("no recipe is called `{name}`; known are {}, or give a TOML file", known.join(", "))
+            bail!(
+                "no recipe is called `{name}`; known are {}, or give a TOML file",
+                known.join(", ")
+            )
         }
     };
     Recipe::from_toml(&text, settings).with_context(|| format!("recipe {name}"))

@@ -33,7 +33,11 @@ pub(crate) fn split(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Split>
 }
 
 /// Shuffled, augmented batches of the images `indices`.
-pub(crate) fn train_loader(dataset: &Arc<Dataset>, indices: Vec<u32>, recipe: &Recipe) -> anyhow::Result<Loader> {
+pub(crate) fn train_loader(
+    dataset: &Arc<Dataset>,
+    indices: Vec<u32>,
+    recipe: &Recipe,
+) -> anyhow::Result<Loader> {
     let config = LoaderConfig {
         batch_size: recipe.batch_size,
         n_workers: host::n_loader_workers(),
@@ -41,12 +45,17 @@ pub(crate) fn train_loader(dataset: &Arc<Dataset>, indices: Vec<u32>, recipe: &R
         shuffle: true,
         drop_last: false,
     };
-    let (augmentation, normalization) = (recipe.data.augmentation.clone(), recipe.data.normalization);
+    let (augmentation, normalization) =
+        (recipe.data.augmentation.clone(), recipe.data.normalization);
     Ok(Loader::new(Arc::clone(dataset), indices, augmentation, normalization, config)?)
 }
 
 /// The images `indices` as they are, in order.
-pub(crate) fn eval_loader(dataset: &Arc<Dataset>, indices: Vec<u32>, recipe: &Recipe) -> anyhow::Result<Loader> {
+pub(crate) fn eval_loader(
+    dataset: &Arc<Dataset>,
+    indices: Vec<u32>,
+    recipe: &Recipe,
+) -> anyhow::Result<Loader> {
     let config = LoaderConfig {
         batch_size: EVAL_BATCH_SIZE.min(indices.len()),
         n_workers: host::n_loader_workers(),
@@ -64,13 +73,22 @@ pub(crate) fn whole_eval_loader(dataset: Dataset, recipe: &Recipe) -> anyhow::Re
 }
 
 /// The recipe's network with fresh weights.
-pub(crate) fn new_model(recipe: &Recipe, n_classes: usize, device: &Device) -> anyhow::Result<Model> {
+pub(crate) fn new_model(
+    recipe: &Recipe,
+    n_classes: usize,
+    device: &Device,
+) -> anyhow::Result<Model> {
     let net = cifar_models::build(&recipe.model, n_classes)?;
     Ok(Model::initialise(net, recipe.seed, device)?)
 }
 
 /// A network with the weights in `path`.
-pub(crate) fn load_model(name: &str, n_classes: usize, path: &Path, device: &Device) -> anyhow::Result<Model> {
+pub(crate) fn load_model(
+    name: &str,
+    n_classes: usize,
+    path: &Path,
+    device: &Device,
+) -> anyhow::Result<Model> {
     let net = cifar_models::build(name, n_classes)?;
     Ok(Model::load(net, path, device)?)
 }

@@ -33,7 +33,12 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.aligns.len()).map(width).collect();
         for (i, row) in self.rows.iter().enumerate() {
@@ -46,7 +51,11 @@ impl fmt::Display for Table {
             }
             let line = line.trim_end();
             if i == 0 {
-                writeln!(f, "{line}\n{}", "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)))?;
+                writeln!(
+                    f,
+                    "{line}\n{}",
+                    "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1))
+                )?;
             } else {
                 write!(f, "{line}{}", if i + 1 < self.rows.len() { "\n" } else { "" })?;
             }
@@ -101,12 +110,14 @@ pub(crate) fn evaluation(evaluation: &Evaluation, class_names: &[String]) -> Str
 }
 
 fn confusion(evaluation: &Evaluation, class_names: &[String]) -> Table {
-    let short: Vec<String> = class_names.iter().map(|name| name.chars().take(5).collect()).collect();
+    let short: Vec<String> =
+        class_names.iter().map(|name| name.chars().take(5).collect()).collect();
     let mut columns = vec![("", Align::Left)];
     columns.extend(short.iter().map(|name| (name.as_str(), Align::Right)));
     let mut table = Table::new(&columns);
     for (truth, name) in class_names.iter().enumerate() {
-        let counts = (0..class_names.len()).map(|predicted| evaluation.confusion.count(truth, predicted).to_string());
+        let counts = (0..class_names.len())
+            .map(|predicted| evaluation.confusion.count(truth, predicted).to_string());
         table.row(std::iter::once(name.clone()).chain(counts));
     }
     table
@@ -123,7 +134,13 @@ fn per_class(classes: &[ClassMetrics], class_names: &[String]) -> Table {
     // Undefined where a class was never predicted or never there.
     let cell = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), percent);
     for (class, name) in classes.iter().zip(class_names) {
-        table.row([name.clone(), cell(class.precision), cell(class.recall), cell(class.f1), class.support.to_string()]);
+        table.row([
+            name.clone(),
+            cell(class.precision),
+            cell(class.recall),
+            cell(class.f1),
+            class.support.to_string(),
+        ]);
     }
     table
 }
@@ -131,16 +148,27 @@ fn per_class(classes: &[ClassMetrics], class_names: &[String]) -> Table {
 fn confused_pairs(evaluation: &Evaluation, class_names: &[String]) -> String {
     let pairs = evaluation.confusion.most_confused(5);
     let line = |pair: &cifar_metrics::ConfusedPair| {
-        format!("{:>5}  {} taken for {}", pair.count, class_names[pair.truth], class_names[pair.predicted])
+        format!(
+            "{:>5}  {} taken for {}",
+            pair.count, class_names[pair.truth], class_names[pair.predicted]
+        )
     };
-    if pairs.is_empty() { "none".to_owned() } else { pairs.iter().map(line).collect::<Vec<_>>().join("\n") }
+    if pairs.is_empty() {
+        "none".to_owned()
+    } else {
+        pairs.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// The result of a run.
 pub(crate) fn summary(summary: &Summary) -> String {
-    let optional = |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), show);
+    let optional =
+        |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), show);
     let rows = [
-        ("test accuracy", format!("{} ({} weights)", percent(summary.test_accuracy), summary.tested)),
+        (
+            "test accuracy",
+            format!("{} ({} weights)", percent(summary.test_accuracy), summary.tested),
+        ),
         ("test loss", format!("{:.4}", summary.test_loss)),
         ("validation accuracy", optional(summary.val_accuracy, percent)),
         ("training accuracy", optional(summary.train_accuracy, percent)),
@@ -148,7 +176,12 @@ pub(crate) fn summary(summary: &Summary) -> String {
         ("epochs, steps", format!("{}, {}", summary.epochs, grouped(summary.steps as u64))),
         ("training speed", format!("{:.0} images/s", summary.images_per_second)),
         ("duration", duration(summary.duration_s)),
-        ("peak memory", summary.peak_rss_bytes.map_or_else(|| "-".to_owned(), |b| format!("{} MB", b / 1_000_000))),
+        (
+            "peak memory",
+            summary
+                .peak_rss_bytes
+                .map_or_else(|| "-".to_owned(), |b| format!("{} MB", b / 1_000_000)),
+        ),
         ("run folder", summary.run.display().to_string()),
     ];
     rows.map(|(name, value)| format!("{name:<20}  {value}")).join("\n")
@@ -160,7 +193,10 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_three() {
-        assert_eq!(["0", "999", "1,000", "2,777,674"], [0, 999, 1000, 2_777_674].map(grouped).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0", "999", "1,000", "2,777,674"],
+            [0, 999, 1000, 2_777_674].map(grouped).each_ref().map(String::as_str)
+        );
     }
 
     #[test]
@@ -173,6 +209,9 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        assert_eq!([duration(5.55), duration(65.0), duration(3720.0)], ["5.5 s", "1 min 05 s", "1 h 02 min"]);
+        assert_eq!(
+            [duration(5.55), duration(65.0), duration(3720.0)],
+            ["5.5 s", "1 min 05 s", "1 h 02 min"]
+        );
     }
 }

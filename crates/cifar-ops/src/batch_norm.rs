@@ -156,26 +156,19 @@ impl CustomOp3 for BatchNorm {
         let dy = dy.contiguous()?;
         let [x_read, weight_read, dy_read] = [x, weight, &dy].map(|t| Reader::new(self.op, t));
         let (x_values, dy_values) = (x_read.values()?, dy_read.values()?);
-        let weight_values = weight_read.values()?;
-        let (shape, mean, inv_std) = (self.shape, &self.mean, &self.inv_std);
-        let mut dx = vec![0.0; x_values.len()];
+        let shape = self.shape;
+        let forward =
+            Normalised { mean: &self.mean, inv_std: &self.inv_std, weight: weight_read.values()? };
         let (mut dweight, mut dbias) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
+        norm::parameter_gradients(x_values, dy_values, shape, forward, &mut dweight, &mut dbias);
+        let mut dx = vec![0.0; x_values.len()];
         match self.statistics {
             Statistics::OfTheBatch => {
-                let forward = Normalised { mean, inv_std, weight: weight_values };
-                norm::backward(
-                    x_values,
-                    dy_values,
-                    shape,
-                    forward,
-                    &mut dx,
-                    &mut dweight,
-                    &mut dbias,
-                );
+                let sums = (&dweight[..], &dbias[..]);
+                norm::input_gradient(x_values, dy_values, shape, forward, sums, &mut dx);
             }
             Statistics::Given => {
-                norm::sums(x_values, dy_values, shape, mean, inv_std, &mut dweight, &mut dbias);
-                norm::scale_planes(dy_values, shape, &self.scale(weight_values), &mut dx);
+                norm::scale_planes(dy_values, shape, &self.scale(forward.weight), &mut dx);
             }
         }
         let tensor =

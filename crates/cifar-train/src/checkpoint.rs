@@ -63,7 +63,9 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// There is no such checkpoint.
-    #[error("no checkpoint at {0}; a run has one after its first epoch or `checkpoint-every` steps")]
+    #[error(
+        "no checkpoint at {0}; a run has one after its first epoch or `checkpoint-every` steps"
+    )]
     Missing(PathBuf),
     /// A file is not what it should be.
     #[error("{path} is damaged ({reason}); restore it from a copy or start the run again")]
@@ -196,7 +198,8 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, CheckpointError
     let damaged = |reason: String| CheckpointError::Damaged { path: path.to_owned(), reason };
     let bytes = fs::read(path).map_err(|e| damaged(e.to_string()))?;
     let tensors: HashMap<String, Tensor> =
-        candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| damaged(e.to_string()))?;
+        candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+            .map_err(|e| damaged(e.to_string()))?;
     Ok(tensors.into_iter().collect())
 }
 
@@ -205,7 +208,10 @@ fn read_state(path: &Path) -> Result<TrainState, CheckpointError> {
     let text = fs::read_to_string(path).map_err(|e| damaged(e.to_string()))?;
     let state: TrainState = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
     if state.format != FORMAT {
-        return Err(damaged(format!("layout version {}, this program reads {FORMAT}", state.format)));
+        return Err(damaged(format!(
+            "layout version {}, this program reads {FORMAT}",
+            state.format
+        )));
     }
     Ok(state)
 }
@@ -230,7 +236,10 @@ fn remove_dir(dir: &Path) -> Result<(), CheckpointError> {
     }
 }
 
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> CheckpointError + 'a {
+fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> CheckpointError + 'a {
     move |source| CheckpointError::Io { action, path: path.to_owned(), source }
 }
 

@@ -20,8 +20,10 @@ impl Ema {
     /// # Errors
     /// candle's, where a copy cannot be made.
     pub fn new(decay: f64, variables: &[Variable]) -> Result<Self> {
-        let averages =
-            variables.iter().map(|v| Ok((v.name.clone(), v.var.as_detached_tensor().copy()?))).collect::<Result<_>>()?;
+        let averages = variables
+            .iter()
+            .map(|v| Ok((v.name.clone(), v.var.as_detached_tensor().copy()?)))
+            .collect::<Result<_>>()?;
         Ok(Self { decay, averages })
     }
 
@@ -100,7 +102,9 @@ mod tests {
         ema.update(&variables).unwrap();
         assert_eq!(value(&ema.state()["w"]), 2.0);
         let seen = ema
-            .swapped_in(&variables, || Ok::<_, candle_core::Error>(value(&variables[0].var.as_detached_tensor())))
+            .swapped_in(&variables, || {
+                Ok::<_, candle_core::Error>(value(&variables[0].var.as_detached_tensor()))
+            })
             .unwrap();
         assert_eq!(seen, 2.0);
         assert_eq!(value(&variables[0].var.as_detached_tensor()), 5.0);

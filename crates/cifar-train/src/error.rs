@@ -15,7 +15,9 @@ pub enum TrainError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A checkpoint does not belong to this run.
-    #[error("cannot resume: {reason}; use the recipe and the data that the checkpoint was made with")]
+    #[error(
+        "cannot resume: {reason}; use the recipe and the data that the checkpoint was made with"
+    )]
     Resume {
         /// What differs.
         reason: String,
@@ -24,7 +26,9 @@ pub enum TrainError {
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// A trainable variable that the loss does not depend on.
-    #[error("`{name}` got no gradient; the loss does not depend on it: mark it as not trainable or use it in the model")]
+    #[error(
+        "`{name}` got no gradient; the loss does not depend on it: mark it as not trainable or use it in the model"
+    )]
     NoGradient {
         /// The variable.
         name: String,
@@ -72,7 +76,8 @@ impl std::fmt::Display for NonFinite {
             write!(f, "the loss is {loss}")?;
         }
         write!(f, " at step {step} (epoch {epoch}, batch {batch}")?;
-        let shown = sample_indices.iter().take(4).map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let shown =
+            sample_indices.iter().take(4).map(u32::to_string).collect::<Vec<_>>().join(", ");
         let dots = if sample_indices.len() > 4 { ", ..." } else { "" };
         write!(f, ", training images {shown}{dots}); the step was not applied")?;
         match (&self.saved, &self.save_error) {

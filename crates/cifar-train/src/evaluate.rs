@@ -11,7 +11,11 @@ use crate::error::TrainError;
 ///
 /// # Errors
 /// candle's, or [`TrainError::Metrics`] for a logit that is NaN.
-pub fn evaluate(module: &dyn ModuleT, loader: &Loader, device: &Device) -> Result<Evaluation, TrainError> {
+pub fn evaluate(
+    module: &dyn ModuleT,
+    loader: &Loader,
+    device: &Device,
+) -> Result<Evaluation, TrainError> {
     let mut evaluator: Option<Evaluator> = None;
     for batch in loader.epoch(0) {
         let logits = module.forward_t(&batch.image_tensor(device)?, false)?.detach();

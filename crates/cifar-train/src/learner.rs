@@ -42,7 +42,11 @@ pub struct Pass {
 impl Learner<'_> {
     /// The trainable variables with their names, in order.
     pub fn trainable(&self) -> Vec<(String, Var)> {
-        self.variables.iter().filter(|v| v.trainable).map(|v| (v.name.clone(), v.var.clone())).collect()
+        self.variables
+            .iter()
+            .filter(|v| v.trainable)
+            .map(|v| (v.name.clone(), v.var.clone()))
+            .collect()
     }
 
     /// Number of trainable scalars.
@@ -57,7 +61,12 @@ impl Learner<'_> {
     ///
     /// # Errors
     /// candle's, or [`TrainError::NoGradient`] where the loss does not depend on a variable.
-    pub fn forward_backward(&self, batch: &Batch, recipe: &Recipe, device: &Device) -> Result<Pass, TrainError> {
+    pub fn forward_backward(
+        &self,
+        batch: &Batch,
+        recipe: &Recipe,
+        device: &Device,
+    ) -> Result<Pass, TrainError> {
         let (images, labels) = (batch.image_tensor(device)?, batch.label_tensor(device)?);
         let n_images = batch.len();
         let micro_size = n_images.div_ceil(recipe.gradient_accumulation).max(1);
@@ -81,7 +90,12 @@ impl Learner<'_> {
         Ok(whole)
     }
 
-    fn add_gradients(&self, loss: &Tensor, share: f64, sums: &mut Vec<Tensor>) -> Result<(), TrainError> {
+    fn add_gradients(
+        &self,
+        loss: &Tensor,
+        share: f64,
+        sums: &mut Vec<Tensor>,
+    ) -> Result<(), TrainError> {
         let mut store = loss.backward()?;
         for (i, variable) in self.variables.iter().filter(|v| v.trainable).enumerate() {
             let gradient = store

@@ -39,7 +39,9 @@ pub use evaluate::evaluate;
 pub use event::{EpochReport, Event, Observer, Start, StepReport, ValidationReport};
 pub use learner::{Learner, Pass};
 pub use metrics_log::{Csv, JsonLines};
-pub use optimizer::{AdamW, AdamWConfig, Optimizer, OptimizerConfig, OptimizerStateError, Sgd, SgdConfig};
+pub use optimizer::{
+    AdamW, AdamWConfig, Optimizer, OptimizerConfig, OptimizerStateError, Sgd, SgdConfig,
+};
 pub use recipe::{DataConfig, Recipe, RecipeError};
 pub use run_folder::{RunFolder, RunFolderError};
 pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, StepSize};

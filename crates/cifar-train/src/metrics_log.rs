@@ -54,7 +54,8 @@ impl Observer for JsonLines {
     }
 }
 
-const CSV_HEADER: &str = "step,epoch,batch,loss,accuracy,learning_rate,gradient_norm,images_per_second";
+const CSV_HEADER: &str =
+    "step,epoch,batch,loss,accuracy,learning_rate,gradient_norm,images_per_second";
 
 /// Writes one row a step, for spreadsheets.
 #[derive(Debug)]
@@ -68,7 +69,8 @@ impl Csv {
     /// # Errors
     /// The system's.
     pub fn open(path: &Path, step: usize) -> io::Result<Self> {
-        let of_row = |line: &str| line.split(',').next().and_then(|cell| cell.parse::<usize>().ok());
+        let of_row =
+            |line: &str| line.split(',').next().and_then(|cell| cell.parse::<usize>().ok());
         let keep = |line: &str| line == CSV_HEADER || of_row(line).is_some_and(|s| s <= step);
         let mut file = open_kept(path, keep)?;
         if file.metadata()?.len() == 0 {

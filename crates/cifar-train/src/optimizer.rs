@@ -39,7 +39,12 @@ impl OptimizerConfig {
 
     pub(crate) fn check(&self) -> std::result::Result<(), RecipeError> {
         let rate = self.learning_rate();
-        require("optimizer.learning-rate", rate, rate > 0.0 && rate.is_finite(), "a positive number")?;
+        require(
+            "optimizer.learning-rate",
+            rate,
+            rate > 0.0 && rate.is_finite(),
+            "a positive number",
+        )?;
         match self {
             Self::Sgd(config) => config.check(),
             Self::AdamW(config) => config.check(),
@@ -120,7 +125,10 @@ impl Optimizer {
     ///
     /// # Errors
     /// Names the first tensor that is missing, unexpected or of another shape.
-    pub fn load_state(&mut self, mut state: BTreeMap<String, Tensor>) -> std::result::Result<(), OptimizerStateError> {
+    pub fn load_state(
+        &mut self,
+        mut state: BTreeMap<String, Tensor>,
+    ) -> std::result::Result<(), OptimizerStateError> {
         match self {
             Self::Sgd(sgd) => sgd.load_state(&mut state),
             Self::AdamW(adamw) => adamw.load_state(&mut state),

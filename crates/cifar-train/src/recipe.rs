@@ -136,7 +136,12 @@ impl Recipe {
         require("epochs", self.epochs, self.epochs >= 1, "at least 1")?;
         require("batch-size", self.batch_size, self.batch_size >= 1, "at least 1")?;
         let micro = self.gradient_accumulation;
-        require("gradient-accumulation", micro, (1..=self.batch_size).contains(&micro), "1 to the batch size")?;
+        require(
+            "gradient-accumulation",
+            micro,
+            (1..=self.batch_size).contains(&micro),
+            "1 to the batch size",
+        )?;
         let smoothing = self.label_smoothing;
         require("label-smoothing", smoothing, (0.0..1.0).contains(&smoothing), "0 <= value < 1")?;
         if let Some(norm) = self.clip_norm {
@@ -166,7 +171,12 @@ impl Recipe {
             require("data.normalization.mean", mean, mean.is_finite(), "finite numbers")?;
         }
         for &std in &self.data.normalization.std {
-            require("data.normalization.std", std, std > 0.0 && std.is_finite(), "positive numbers")?;
+            require(
+                "data.normalization.std",
+                std,
+                std > 0.0 && std.is_finite(),
+                "positive numbers",
+            )?;
         }
         Ok(())
     }
@@ -174,26 +184,47 @@ impl Recipe {
     fn check_schedule(&self) -> Result<(), RecipeError> {
         match self.schedule {
             ScheduleConfig::Constant {} => Ok(()),
-            ScheduleConfig::OneCycle { pct_start, div_factor, final_div_factor, base_momentum, max_momentum } => {
-                require("schedule.pct-start", pct_start, (0.0..=1.0).contains(&pct_start), "0 <= value <= 1")?;
-                for (key, factor) in
-                    [("schedule.div-factor", div_factor), ("schedule.final-div-factor", final_div_factor)]
-                {
+            ScheduleConfig::OneCycle {
+                pct_start,
+                div_factor,
+                final_div_factor,
+                base_momentum,
+                max_momentum,
+            } => {
+                require(
+                    "schedule.pct-start",
+                    pct_start,
+                    (0.0..=1.0).contains(&pct_start),
+                    "0 <= value <= 1",
+                )?;
+                for (key, factor) in [
+                    ("schedule.div-factor", div_factor),
+                    ("schedule.final-div-factor", final_div_factor),
+                ] {
                     require(key, factor, factor > 0.0 && factor.is_finite(), "a positive number")?;
                 }
-                for (key, momentum) in
-                    [("schedule.base-momentum", base_momentum), ("schedule.max-momentum", max_momentum)]
-                {
+                for (key, momentum) in [
+                    ("schedule.base-momentum", base_momentum),
+                    ("schedule.max-momentum", max_momentum),
+                ] {
                     require(key, momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
                 }
                 Ok(())
             }
-            ScheduleConfig::Cosine { min_learning_rate: low } => {
-                require("schedule.min-learning-rate", low, low >= 0.0 && low.is_finite(), "a number from 0 up")
-            }
+            ScheduleConfig::Cosine { min_learning_rate: low } => require(
+                "schedule.min-learning-rate",
+                low,
+                low >= 0.0 && low.is_finite(),
+                "a number from 0 up",
+            ),
             ScheduleConfig::Step { step_size, gamma } => {
                 require("schedule.step-size", step_size, step_size >= 1, "at least 1 step")?;
-                require("schedule.gamma", gamma, gamma > 0.0 && gamma.is_finite(), "a positive number")
+                require(
+                    "schedule.gamma",
+                    gamma,
+                    gamma > 0.0 && gamma.is_finite(),
+                    "a positive number",
+                )
             }
         }
     }
@@ -206,7 +237,11 @@ pub(crate) fn require(
     ok: bool,
     expected: &'static str,
 ) -> Result<(), RecipeError> {
-    if ok { Ok(()) } else { Err(RecipeError::OutOfRange { key, value: value.to_string(), expected }) }
+    if ok {
+        Ok(())
+    } else {
+        Err(RecipeError::OutOfRange { key, value: value.to_string(), expected })
+    }
 }
 
 /// An error of the file, with the line it is in.
@@ -215,10 +250,14 @@ fn parse_error(error: &toml::de::Error) -> RecipeError {
 }
 
 fn apply(table: &mut toml::Table, setting: &str) -> Result<(), RecipeError> {
-    let (key, value) = setting.split_once('=').ok_or_else(|| RecipeError::Setting(setting.to_owned()))?;
+    let (key, value) =
+        setting.split_once('=').ok_or_else(|| RecipeError::Setting(setting.to_owned()))?;
     let key = key.trim();
     let mut parts: Vec<&str> = key.split('.').collect();
-    let last = parts.pop().filter(|part| !part.is_empty()).ok_or_else(|| RecipeError::Setting(setting.to_owned()))?;
+    let last = parts
+        .pop()
+        .filter(|part| !part.is_empty())
+        .ok_or_else(|| RecipeError::Setting(setting.to_owned()))?;
     let mut at = table;
     for part in parts {
         let inner = at.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));

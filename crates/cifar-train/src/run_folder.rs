@@ -29,10 +29,14 @@ pub struct RunFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
     /// The place is taken.
-    #[error("{0} already exists; choose another folder with --out, or go on with that run by --resume")]
+    #[error(
+        "{0} already exists; choose another folder with --out, or go on with that run by --resume"
+    )]
     Taken(PathBuf),
     /// There is no run there.
-    #[error("{path} holds no run: it has no {CONFIG}; give the folder that `train` printed, such as runs/<name>")]
+    #[error(
+        "{path} holds no run: it has no {CONFIG}; give the folder that `train` printed, such as runs/<name>"
+    )]
     NotARun {
         /// The folder given.
         path: PathBuf,
@@ -72,8 +76,10 @@ impl RunFolder {
         let config = recipe.to_toml()?;
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(io_error("create", parent))?;
-        let fresh =
-            tempfile::Builder::new().prefix(".new-run-").tempdir_in(parent).map_err(io_error("create a folder in", parent))?;
+        let fresh = tempfile::Builder::new()
+            .prefix(".new-run-")
+            .tempdir_in(parent)
+            .map_err(io_error("create a folder in", parent))?;
         write_synced(&fresh.path().join(CONFIG), config.as_bytes())?;
         // A temporary folder is private; a run is as open as any other new folder of the user's.
         share(fresh.path(), parent);
@@ -128,9 +134,14 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`RunFolderError::Io`]; an earlier file of that name is then untouched.
-    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<PathBuf, RunFolderError> {
+    pub fn write_json(
+        &self,
+        name: &str,
+        value: &impl Serialize,
+    ) -> Result<PathBuf, RunFolderError> {
         let path = self.path.join(name);
-        let mut json = serde_json::to_vec_pretty(value).map_err(|e| io_error("write", &path)(e.into()))?;
+        let mut json =
+            serde_json::to_vec_pretty(value).map_err(|e| io_error("write", &path)(e.into()))?;
         json.push(b'\n');
         let write = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
@@ -161,7 +172,10 @@ fn share(path: &Path, like: &Path) {
     }
 }
 
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> RunFolderError + 'a {
+fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> RunFolderError + 'a {
     move |source| RunFolderError::Io { action, path: path.to_owned(), source }
 }
 

@@ -14,7 +14,12 @@ use serde::{Deserialize, Serialize};
 ///
 /// The peak or base learning rate itself belongs to the optimiser (`learning-rate`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "name",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
 pub enum ScheduleConfig {
     /// The same learning rate at every step.
     Constant {},
@@ -74,7 +79,9 @@ pub struct Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// One step more than the schedule has.
-    #[error("the loop asks for step {step} of a schedule of {total_steps} steps; build the schedule with epochs x batches per epoch")]
+    #[error(
+        "the loop asks for step {step} of a schedule of {total_steps} steps; build the schedule with epochs x batches per epoch"
+    )]
     Overrun {
         /// Index of the step asked for, from 0.
         step: usize,
@@ -82,7 +89,9 @@ pub enum ScheduleError {
         total_steps: usize,
     },
     /// The loop ended before the schedule did.
-    #[error("the loop ended after {steps} steps of a schedule of {total_steps}; build the schedule with epochs x batches per epoch")]
+    #[error(
+        "the loop ended after {steps} steps of a schedule of {total_steps}; build the schedule with epochs x batches per epoch"
+    )]
     Shortfall {
         /// Steps taken.
         steps: usize,
@@ -120,7 +129,13 @@ impl Schedule {
             ScheduleConfig::Step { step_size, gamma } => {
                 base * gamma.powf((step / step_size) as f64)
             }
-            ScheduleConfig::OneCycle { pct_start, div_factor, final_div_factor, base_momentum, max_momentum } => {
+            ScheduleConfig::OneCycle {
+                pct_start,
+                div_factor,
+                final_div_factor,
+                base_momentum,
+                max_momentum,
+            } => {
                 let first = base / div_factor;
                 let rise = Rise::new(step, self.total_steps, pct_start);
                 return Ok(StepSize {

@@ -73,7 +73,8 @@ impl<'a> Trainer<'a> {
         checkpoints: Option<CheckpointStore>,
     ) -> Result<Self, TrainError> {
         let total_steps = recipe.epochs as usize * train.n_batches();
-        let schedule = Schedule::new(recipe.schedule, recipe.optimizer.learning_rate(), total_steps);
+        let schedule =
+            Schedule::new(recipe.schedule, recipe.optimizer.learning_rate(), total_steps);
         Ok(Self {
             recipe,
             learner,
@@ -101,7 +102,11 @@ impl<'a> Trainer<'a> {
     pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), TrainError> {
         let Snapshot { model, ema, optimizer, state } = snapshot;
         let mismatch = |what, saved: &dyn ToString, wanted: &dyn ToString| TrainError::Resume {
-            reason: format!("the checkpoint's {what} is {}, this run's {}", saved.to_string(), wanted.to_string()),
+            reason: format!(
+                "the checkpoint's {what} is {}, this run's {}",
+                saved.to_string(),
+                wanted.to_string()
+            ),
         };
         if state.model != self.state.model {
             return Err(mismatch("model", &state.model, &self.state.model));
@@ -116,9 +121,13 @@ impl<'a> Trainer<'a> {
                 average.load_state(saved);
             }
             (None, None) => {}
-            (wanted, saved) => return Err(mismatch("weight averaging", &saved.is_some(), &wanted.is_some())),
+            (wanted, saved) => {
+                return Err(mismatch("weight averaging", &saved.is_some(), &wanted.is_some()));
+            }
         }
-        self.optimizer.load_state(optimizer).map_err(|e| TrainError::Resume { reason: e.to_string() })?;
+        self.optimizer
+            .load_state(optimizer)
+            .map_err(|e| TrainError::Resume { reason: e.to_string() })?;
         self.learner.set(&model)?;
         self.cursor = ScheduleCursor::new(self.schedule, state.step);
         self.state = state;
@@ -129,7 +138,11 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// A non-finite loss or gradient, a full disk, an error of candle's or of an observer.
-    pub fn fit(&mut self, limits: Limits<'_>, observers: &mut [&mut dyn Observer]) -> Result<Outcome, TrainError> {
+    pub fn fit(
+        &mut self,
+        limits: Limits<'_>,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<Outcome, TrainError> {
         let clock = Clock::start(&self.state);
         emit(observers, &Event::Start(self.start_event()))?;
         while self.state.epoch < self.recipe.epochs && !self.state.stopped_early {
@@ -173,7 +186,10 @@ impl<'a> Trainer<'a> {
             let report = self.step(&batch, since)?;
             emit(observers, &Event::Step(report))?;
             since = Instant::now();
-            let due = self.recipe.checkpoint_every.is_some_and(|every| self.state.step as u64 % every == 0);
+            let due = self
+                .recipe
+                .checkpoint_every
+                .is_some_and(|every| (self.state.step as u64).is_multiple_of(every));
             if due && self.state.batch < n_batches {
                 self.save(Slot::Last, observers, clock)?;
                 since = Instant::now();
@@ -219,7 +235,12 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    fn update(&mut self, mut gradients: Vec<Tensor>, norm: f64, size: StepSize) -> Result<(), TrainError> {
+    fn update(
+        &mut self,
+        mut gradients: Vec<Tensor>,
+        norm: f64,
+        size: StepSize,
+    ) -> Result<(), TrainError> {
         if let Some(max_norm) = self.recipe.clip_norm {
             clip_to_norm(&mut gradients, norm, max_norm)?;
         }
@@ -253,7 +274,11 @@ impl<'a> Trainer<'a> {
         }))
     }
 
-    fn end_epoch(&mut self, observers: &mut [&mut dyn Observer], clock: &Clock) -> Result<(), TrainError> {
+    fn end_epoch(
+        &mut self,
+        observers: &mut [&mut dyn Observer],
+        clock: &Clock,
+    ) -> Result<(), TrainError> {
         let validation = match &self.validation {
             Some(loader) => Some(self.evaluated(loader)?),
             None => None,
@@ -265,7 +290,8 @@ impl<'a> Trainer<'a> {
         let epoch = state.epoch;
         (state.epoch, state.batch) = (epoch + 1, 0);
         let is_best = validation.as_ref().is_some_and(|v| state.best.record(epoch, v.top1));
-        let exhausted = self.recipe.early_stop_patience.filter(|&patience| state.best.exhausted(patience));
+        let exhausted =
+            self.recipe.early_stop_patience.filter(|&patience| state.best.exhausted(patience));
         state.stopped_early = exhausted.is_some();
         let report = EpochReport {
             epoch: epoch + 1,

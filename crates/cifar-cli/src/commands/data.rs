@@ -66,13 +66,24 @@ fn show(args: &ShowArgs, console: &mut Console) -> anyhow::Result<()> {
 }
 
 fn draw(args: &ShowArgs, dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot create {}", args.out.display()))?;
     let names = dataset.class_names();
     let samples = samples(dataset);
     let batch = train_batch(dataset, recipe)?;
     let pages = [
-        ("cifar10_samples.png", picture_grid("CIFAR-10 training images", &samples, SAMPLES_PER_CLASS)),
-        ("class_distribution.png", class_distribution("CIFAR-10 training images per class", names, &dataset.class_counts())),
+        (
+            "cifar10_samples.png",
+            picture_grid("CIFAR-10 training images", &samples, SAMPLES_PER_CLASS),
+        ),
+        (
+            "class_distribution.png",
+            class_distribution(
+                "CIFAR-10 training images per class",
+                names,
+                &dataset.class_counts(),
+            ),
+        ),
         ("train_batch.png", batch),
     ];
     let mut paths = Vec::new();
@@ -108,16 +119,22 @@ fn train_batch(dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<cifar_
         .chunks_exact(3 * 32 * 32)
         .zip(&batch.labels)
         .take(BATCH_SHOWN)
-        .map(|(pixels, &label)| Picture { pixels, caption: dataset.class_names()[label as usize].clone() })
+        .map(|(pixels, &label)| Picture {
+            pixels,
+            caption: dataset.class_names()[label as usize].clone(),
+        })
         .collect();
-    let title = format!("First training batch as {} sees it (recipe {})", recipe.model, recipe.name);
+    let title =
+        format!("First training batch as {} sees it (recipe {})", recipe.model, recipe.name);
     Ok(picture_grid(&title, &pictures, COLUMNS))
 }
 
 fn pixels(batch: &Batch, normalization: &Normalization) -> Vec<u8> {
     let Normalization { mean, std } = normalization;
     let plane = |i: usize| i / (32 * 32) % 3;
-    let colour = |(i, value): (usize, &f32)| (255.0 * (value * std[plane(i)] + mean[plane(i)])).round() as u8;
+    let colour = |(i, value): (usize, &f32)| {
+        (255.0 * (value * std[plane(i)] + mean[plane(i)])).round() as u8
+    };
     batch.images.iter().enumerate().map(colour).collect()
 }
 
@@ -128,7 +145,8 @@ fn print(
     console: &mut Console,
 ) -> anyhow::Result<()> {
     let triple = |values: [f64; 3]| values.map(|v| format!("{v:.4}")).join(" ");
-    console.line(format!("Training set  {} images of 3x32x32 (u8)", grouped(dataset.len() as u64)))?;
+    console
+        .line(format!("Training set  {} images of 3x32x32 (u8)", grouped(dataset.len() as u64)))?;
     console.line(format!("Classes       {}", dataset.class_names().join(", ")))?;
     let counts: Vec<String> = dataset.class_counts().iter().map(ToString::to_string).collect();
     console.line(format!("Per class     {}", counts.join(" ")))?;

@@ -34,9 +34,17 @@ pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> 
     let evaluation = evaluate(&model.module, &loader, &device)?;
     if let Some(path) = &args.confusion_png {
         let title = format!("{} on the {} images", recipe.model, split_name(args));
-        cifar_report::save_png(&cifar_report::confusion_matrix(&title, &class_names, &evaluation.confusion), path)?;
+        cifar_report::save_png(
+            &cifar_report::confusion_matrix(&title, &class_names, &evaluation.confusion),
+            path,
+        )?;
     }
-    console.line(format!("{} ({}), {} images", weights.display(), recipe.model, split_name(args)))?;
+    console.line(format!(
+        "{} ({}), {} images",
+        weights.display(),
+        recipe.model,
+        split_name(args)
+    ))?;
     console.line(tables::evaluation(&evaluation, &class_names))?;
     if let Some(path) = &args.confusion_png {
         console.line(format!("Wrote {}", path.display()))?;
@@ -55,8 +63,9 @@ pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> 
 /// The recipe that says model and normalisation, and the file with the weights.
 fn weights(args: &EvalArgs) -> anyhow::Result<(Recipe, PathBuf)> {
     if let (Some(path), Some(model)) = (&args.weights, &args.model) {
-        let recipe = recipes::load(model, &[])
-            .with_context(|| format!("--model {model}: its recipe says how images are normalised"))?;
+        let recipe = recipes::load(model, &[]).with_context(|| {
+            format!("--model {model}: its recipe says how images are normalised")
+        })?;
         if !path.is_file() {
             bail!("no weights at {}; give a safetensors file", path.display());
         }
@@ -74,7 +83,11 @@ fn weights(args: &EvalArgs) -> anyhow::Result<(Recipe, PathBuf)> {
     Ok((run.recipe()?, checkpoints.evaluation_weights(slot)?))
 }
 
-fn images(args: &EvalArgs, data: &Cifar10, recipe: &Recipe) -> anyhow::Result<(Loader, Vec<String>)> {
+fn images(
+    args: &EvalArgs,
+    data: &Cifar10,
+    recipe: &Recipe,
+) -> anyhow::Result<(Loader, Vec<String>)> {
     match args.split {
         SplitName::Test => {
             let test = data.test()?;
@@ -85,7 +98,10 @@ fn images(args: &EvalArgs, data: &Cifar10, recipe: &Recipe) -> anyhow::Result<(L
             let train = Arc::new(data.train()?);
             let validation = session::split(&train, recipe)?.validation;
             if validation.is_empty() {
-                bail!("recipe {} holds out no validation images (data.validation = 0); use --split test", recipe.name);
+                bail!(
+                    "recipe {} holds out no validation images (data.validation = 0); use --split test",
+                    recipe.name
+                );
             }
             let class_names = train.class_names().to_vec();
             Ok((session::eval_loader(&train, validation, recipe)?, class_names))

@@ -45,9 +45,17 @@ fn list(args: &ModelsArgs, console: &mut Console) -> anyhow::Result<()> {
     if args.json {
         return Ok(console.document(&sizes)?);
     }
-    let mut table = Table::new(&[("model", Align::Left), ("parameters", Align::Right), ("multiply-adds", Align::Right)]);
+    let mut table = Table::new(&[
+        ("model", Align::Left),
+        ("parameters", Align::Right),
+        ("multiply-adds", Align::Right),
+    ]);
     for size in &sizes {
-        table.row([size.name.clone(), grouped(size.parameters as u64), grouped(size.multiply_adds)]);
+        table.row([
+            size.name.clone(),
+            grouped(size.parameters as u64),
+            grouped(size.multiply_adds),
+        ]);
     }
     Ok(console.line(table.to_string())?)
 }
@@ -75,11 +83,19 @@ fn layers(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result
         ("multiply-adds", Align::Right),
     ]);
     for row in rows {
-        table.row([row.name, row.kind, row.output_shape, grouped(row.parameters as u64), grouped(row.multiply_adds)]);
+        table.row([
+            row.name,
+            row.kind,
+            row.output_shape,
+            grouped(row.parameters as u64),
+            grouped(row.multiply_adds),
+        ]);
     }
     let total = [grouped(net.n_parameters() as u64), grouped(net.multiply_adds()?)];
     let [parameters, multiply_adds] = total;
     table.row(["total".to_owned(), String::new(), String::new(), parameters, multiply_adds]);
     console.line(table.to_string())?;
-    Ok(console.line("Multiply-adds are of one image's forward pass, convolutions and linear layers only.")?)
+    Ok(console.line(
+        "Multiply-adds are of one image's forward pass, convolutions and linear layers only.",
+    )?)
 }

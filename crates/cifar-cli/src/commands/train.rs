@@ -10,8 +10,8 @@ use cifar_data::Cifar10;
 use cifar_metrics::Evaluation;
 use cifar_models::Model;
 use cifar_train::{
-    CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Recipe, RunFolder, Slot, Summary, Surroundings, Trainer,
-    evaluate,
+    CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Recipe, RunFolder, Slot, Summary,
+    Surroundings, Trainer, evaluate,
 };
 use serde::Serialize;
 
@@ -55,16 +55,28 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     };
     let (n_images, n_batches) = (train.n_samples(), train.n_batches());
     let checkpoints = run.checkpoints();
-    let mut trainer =
-        Trainer::new(&recipe, session::learner(&model), train, validation, &device, Some(checkpoints.clone()))?;
+    let mut trainer = Trainer::new(
+        &recipe,
+        session::learner(&model),
+        train,
+        validation,
+        &device,
+        Some(checkpoints.clone()),
+    )?;
     if checkpoints.contains(Slot::Last) {
         let snapshot = checkpoints.load(Slot::Last)?;
-        trainer.restore(snapshot).with_context(|| format!("checkpoint {}", checkpoints.path(Slot::Last).display()))?;
+        trainer
+            .restore(snapshot)
+            .with_context(|| format!("checkpoint {}", checkpoints.path(Slot::Last).display()))?;
     }
 
     console.line(format!("Run      {}", run.path().display()))?;
     console.line(format!("Device   {device_name}, {} threads", rayon::current_num_threads()))?;
-    console.line(format!("Model    {}, {} parameters", recipe.model, grouped(session::learner(&model).n_parameters() as u64)))?;
+    console.line(format!(
+        "Model    {}, {} parameters",
+        recipe.model,
+        grouped(session::learner(&model).n_parameters() as u64)
+    ))?;
     console.line(format!(
         "Steps    {} ({} epochs x {} batches of {} from {} images)",
         grouped(trainer.state().total_steps as u64),
@@ -78,7 +90,10 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     let state = trainer.state().clone();
     if outcome == Outcome::Interrupted {
         let hint = resume_hint(&run, args);
-        console.line(format!("Stopped by request after step {}; the state is saved. Go on with\n  {hint}", state.step))?;
+        console.line(format!(
+            "Stopped by request after step {}; the state is saved. Go on with\n  {hint}",
+            state.step
+        ))?;
         let step = state.step;
         console.document(&Interrupted { interrupted: true, step, run: run.path().to_owned() })?;
         return Ok(ExitCode::from(crate::INTERRUPTED));
@@ -99,7 +114,8 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     run.write_json("evaluation.json", &test)?;
     console.line(format!("\n{}", tables::summary(&summary)))?;
     if outcome == Outcome::StepLimit {
-        console.line(format!("Stopped at --max-steps. Go on with\n  {}", resume_hint(&run, args)))?;
+        console
+            .line(format!("Stopped at --max-steps. Go on with\n  {}", resume_hint(&run, args)))?;
     }
     console.document(&summary)?;
     Ok(ExitCode::SUCCESS)
@@ -108,7 +124,8 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
 /// The recipe keys that have flags of their own, after those of `--set`.
 fn settings(args: &TrainArgs) -> Vec<String> {
     let mut settings = args.set.clone();
-    let mut set = |key: &str, value: Option<String>| settings.extend(value.map(|v| format!("{key}={v}")));
+    let mut set =
+        |key: &str, value: Option<String>| settings.extend(value.map(|v| format!("{key}={v}")));
     set("epochs", args.epochs.map(|v| v.to_string()));
     set("batch-size", args.batch_size.map(|v| v.to_string()));
     set("seed", args.seed.map(|v| v.to_string()));
@@ -118,7 +135,12 @@ fn settings(args: &TrainArgs) -> Vec<String> {
 fn out_folder(args: &TrainArgs, recipe: &Recipe) -> PathBuf {
     match &args.out {
         Some(path) => path.clone(),
-        None => PathBuf::from("runs").join(format!("{}-{}-{}", recipe.name, recipe.seed, host::time_stamp())),
+        None => PathBuf::from("runs").join(format!(
+            "{}-{}-{}",
+            recipe.name,
+            recipe.seed,
+            host::time_stamp()
+        )),
     }
 }
 
@@ -131,8 +153,10 @@ fn train_to_a_stop(
     let interrupt = interrupt::flag()?;
     let step = trainer.state().step;
     let (jsonl, csv) = (run.metrics_jsonl(), run.metrics_csv());
-    let mut jsonl = JsonLines::open(&jsonl, step).with_context(|| format!("cannot write {}", jsonl.display()))?;
-    let mut csv = Csv::open(&csv, step).with_context(|| format!("cannot write {}", csv.display()))?;
+    let mut jsonl = JsonLines::open(&jsonl, step)
+        .with_context(|| format!("cannot write {}", jsonl.display()))?;
+    let mut csv =
+        Csv::open(&csv, step).with_context(|| format!("cannot write {}", csv.display()))?;
     let mut progress = Progress::new(console, args.max_steps);
     let mut observers: [&mut dyn Observer; 3] = [&mut jsonl, &mut csv, &mut progress];
     let limits = Limits { max_steps: args.max_steps, interrupt: &interrupt };

@@ -111,3 +111,15 @@ fn an_input_that_is_no_variable_gets_no_gradient() {
     assert!(dx.is_none());
     assert_eq!(dweight.unwrap().dims(), weight.dims());
 }
+
+#[test]
+fn a_pointwise_convolution_reads_operands_from_their_offsets() {
+    let x = whole(&[4, 3, 5, 6], 1).narrow(0, 1, 2).unwrap();
+    let weight = whole(&[7, 3, 1, 1], 2).narrow(0, 2, 4).unwrap();
+    let params = Conv2dParams { stride: 1, padding: 0 };
+    let y = conv2d(&x, &weight, None, params).unwrap();
+    let shape = checked(&x, &weight, None, params).unwrap();
+    assert!(is_pointwise(&shape));
+    assert_eq!(y.dims(), [2, 4, 5, 6]);
+    assert_eq!(values(&y), direct::forward(&values(&x), &values(&weight), &shape));
+}

@@ -4,7 +4,8 @@ use super::*;
 
 fn snapshot(step: usize) -> Snapshot {
     let tensor = Tensor::full(step as f32, (2, 3), &Device::Cpu).unwrap();
-    let named = |name: &str| iter::once((name.to_owned(), tensor.clone())).collect::<BTreeMap<_, _>>();
+    let named =
+        |name: &str| iter::once((name.to_owned(), tensor.clone())).collect::<BTreeMap<_, _>>();
     let mut state = TrainState::new("tiny", 10);
     state.step = step;
     // A number whose shortest decimal form needs exact parsing.
@@ -67,7 +68,10 @@ fn a_file_cut_in_half_is_named_with_the_remedy() {
         let bytes = fs::read(&file).unwrap();
         fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
         let error = store.load(Slot::Last).unwrap_err().to_string();
-        assert!(error.contains(name) && error.contains("damaged") && error.contains("restore"), "{error}");
+        assert!(
+            error.contains(name) && error.contains("damaged") && error.contains("restore"),
+            "{error}"
+        );
     }
 }
 

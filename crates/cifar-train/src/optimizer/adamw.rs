@@ -36,7 +36,12 @@ impl AdamWConfig {
         require("optimizer.beta1", beta1, (0.0..1.0).contains(&beta1), "0 <= value < 1")?;
         require("optimizer.beta2", beta2, (0.0..1.0).contains(&beta2), "0 <= value < 1")?;
         require("optimizer.eps", eps, eps > 0.0 && eps.is_finite(), "a positive number")?;
-        require("optimizer.weight-decay", decay, decay >= 0.0 && decay.is_finite(), "a number from 0 up")
+        require(
+            "optimizer.weight-decay",
+            decay,
+            decay >= 0.0 && decay.is_finite(),
+            "a number from 0 up",
+        )
     }
 }
 
@@ -69,7 +74,9 @@ impl AdamW {
         let step_size = size.learning_rate / (1.0 - beta1.powf(self.step as f64));
         let second_correction = (1.0 - beta2.powf(self.step as f64)).sqrt();
         let moments = self.first.iter_mut().zip(&mut self.second);
-        for (((_, var), gradient), (first, second)) in self.weights.iter().zip(gradients).zip(moments) {
+        for (((_, var), gradient), (first, second)) in
+            self.weights.iter().zip(gradients).zip(moments)
+        {
             *first = (&*first + ((gradient - &*first)? * (1.0 - beta1))?)?;
             *second = ((&*second * beta2)? + (gradient.sqr()? * (1.0 - beta2))?)?;
             let denominator = ((second.sqrt()? / second_correction)? + eps)?;
@@ -91,7 +98,8 @@ impl AdamW {
         &mut self,
         state: &mut BTreeMap<String, Tensor>,
     ) -> std::result::Result<(), OptimizerStateError> {
-        let step = state.remove(STEP).ok_or_else(|| OptimizerStateError::Missing(STEP.to_owned()))?;
+        let step =
+            state.remove(STEP).ok_or_else(|| OptimizerStateError::Missing(STEP.to_owned()))?;
         let step = step.to_scalar::<i64>()?;
         let first = take_slots(state, FIRST, &self.weights)?;
         let second = take_slots(state, SECOND, &self.weights)?;

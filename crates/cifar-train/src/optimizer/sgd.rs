@@ -29,9 +29,16 @@ impl SgdConfig {
     pub(super) fn check(&self) -> std::result::Result<(), RecipeError> {
         let Self { momentum, weight_decay: decay, .. } = *self;
         require("optimizer.momentum", momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
-        require("optimizer.weight-decay", decay, decay >= 0.0 && decay.is_finite(), "a number from 0 up")?;
+        require(
+            "optimizer.weight-decay",
+            decay,
+            decay >= 0.0 && decay.is_finite(),
+            "a number from 0 up",
+        )?;
         if self.nesterov && momentum == 0.0 {
-            return Err(RecipeError::Contradiction("`optimizer.nesterov` needs `optimizer.momentum` above 0"));
+            return Err(RecipeError::Contradiction(
+                "`optimizer.nesterov` needs `optimizer.momentum` above 0",
+            ));
         }
         Ok(())
     }

@@ -24,8 +24,8 @@ fn run(config: OptimizerConfig, size: impl Fn(usize) -> StepSize) -> Vec<f32> {
     first.step(&gradient(GRADIENTS[0]), size(0)).unwrap();
     let mut second = Optimizer::new(config, weights.clone()).unwrap();
     second.load_state(first.state().unwrap()).unwrap();
-    for step in 1..3 {
-        second.step(&gradient(GRADIENTS[step]), size(step)).unwrap();
+    for (step, values) in GRADIENTS.into_iter().enumerate().skip(1) {
+        second.step(&gradient(values), size(step)).unwrap();
     }
     weights[0].1.as_detached_tensor().to_vec1().unwrap()
 }
@@ -41,7 +41,13 @@ fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> OptimizerConfig {
 }
 
 fn adamw() -> OptimizerConfig {
-    OptimizerConfig::AdamW(AdamWConfig { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 })
+    OptimizerConfig::AdamW(AdamWConfig {
+        learning_rate: 0.1,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.01,
+    })
 }
 
 // The expected values are torch 2.15's: the same three gradients through `torch.optim.SGD(lr=0.1, …)`
@@ -81,7 +87,13 @@ fn a_state_of_another_optimiser_or_model_is_refused_and_changes_nothing() {
     assert!(error.contains("no `step`") && error.contains("another optimiser"), "{error}");
 
     let mut state = adamw.state().unwrap();
-    state.insert("exp_avg.w".to_owned(), Tensor::zeros(4, candle_core::DType::F32, &Device::Cpu).unwrap());
+    state.insert(
+        "exp_avg.w".to_owned(),
+        Tensor::zeros(4, candle_core::DType::F32, &Device::Cpu).unwrap(),
+    );
     let error = adamw.load_state(state).unwrap_err().to_string();
-    assert!(error.contains("exp_avg.w") && error.contains("[4]") && error.contains("[3]"), "{error}");
+    assert!(
+        error.contains("exp_avg.w") && error.contains("[4]") && error.contains("[3]"),
+        "{error}"
+    );
 }

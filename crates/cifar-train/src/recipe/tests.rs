@@ -31,7 +31,8 @@ fn refused(settings: &[&str]) -> String {
 
 #[test]
 fn reads_back_what_it_writes() {
-    let settings = ["clip-norm=1", "data.augmentation.horizontal-flip=true", "ema-decay=0.99"].map(String::from);
+    let settings = ["clip-norm=1", "data.augmentation.horizontal-flip=true", "ema-decay=0.99"]
+        .map(String::from);
     let recipe = Recipe::from_toml(RECIPE, &settings).unwrap();
     assert_eq!(Recipe::from_toml(&recipe.to_toml().unwrap(), &[]).unwrap(), recipe);
     assert_eq!(recipe.clip_norm, Some(1.0));
@@ -63,11 +64,23 @@ fn unknown_keys_are_named_at_every_depth() {
 #[test]
 fn values_out_of_range_name_the_key_the_value_and_the_range() {
     assert_eq!(refused(&["epochs=0"]), "`epochs` is 0, expected at least 1");
-    assert_eq!(refused(&["optimizer.learning-rate=nan"]), "`optimizer.learning-rate` is NaN, expected a positive number");
+    assert_eq!(
+        refused(&["optimizer.learning-rate=nan"]),
+        "`optimizer.learning-rate` is NaN, expected a positive number"
+    );
     assert_eq!(refused(&["batch-size=0"]), "`batch-size` is 0, expected at least 1");
-    assert_eq!(refused(&["label-smoothing=1.0"]), "`label-smoothing` is 1, expected 0 <= value < 1");
-    assert_eq!(refused(&["gradient-accumulation=9"]), "`gradient-accumulation` is 9, expected 1 to the batch size");
-    assert!(refused(&["data.normalization.std=[0.0,1.0,1.0]"]).contains("`data.normalization.std` is 0"));
+    assert_eq!(
+        refused(&["label-smoothing=1.0"]),
+        "`label-smoothing` is 1, expected 0 <= value < 1"
+    );
+    assert_eq!(
+        refused(&["gradient-accumulation=9"]),
+        "`gradient-accumulation` is 9, expected 1 to the batch size"
+    );
+    assert!(
+        refused(&["data.normalization.std=[0.0,1.0,1.0]"])
+            .contains("`data.normalization.std` is 0")
+    );
     assert!(refused(&["early-stop-patience=3"]).contains("data.validation"));
 }
 

@@ -10,7 +10,6 @@ use super::*;
 
 const RECIPE: &str = include_str!("../../../../models/small-resnet.toml");
 const N_IMAGES: usize = 40;
-const RUNNING: AtomicBool = AtomicBool::new(false);
 
 /// Channel means through a linear layer: enough to learn from colour, fast enough to repeat.
 struct Tiny(Vec<Variable>);
@@ -51,22 +50,31 @@ impl ModuleT for Tiny {
 fn dataset() -> Arc<Dataset> {
     let label = |i: usize| (i % 10) as u8;
     let colour = |class: usize, channel: usize| class * [25, 75, 125][channel] % 240;
-    let pixel = |i: usize, at: usize| (colour(usize::from(label(i)), at / 1024) + at % 8 + i % 4) as u8;
+    let pixel =
+        |i: usize, at: usize| (colour(usize::from(label(i)), at / 1024) + at % 8 + i % 4) as u8;
     let images = (0..N_IMAGES).flat_map(|i| (0..3072).map(move |at| pixel(i, at))).collect();
     let names = (0..10).map(|c| format!("class {c}")).collect();
     Arc::new(Dataset::new(images, (0..N_IMAGES).map(label).collect(), names).unwrap())
 }
 
 fn loader(indices: std::ops::Range<u32>, batch_size: usize, recipe: Option<&Recipe>) -> Loader {
-    let config = LoaderConfig { batch_size, n_workers: 0, seed: 5, shuffle: recipe.is_some(), drop_last: false };
+    let config = LoaderConfig {
+        batch_size,
+        n_workers: 0,
+        seed: 5,
+        shuffle: recipe.is_some(),
+        drop_last: false,
+    };
     let augmentation = recipe.and_then(|r| r.data.augmentation.clone());
     let recipe = Recipe::from_toml(RECIPE, &[]).unwrap();
-    Loader::new(dataset(), indices.collect(), augmentation, recipe.data.normalization, config).unwrap()
+    Loader::new(dataset(), indices.collect(), augmentation, recipe.data.normalization, config)
+        .unwrap()
 }
 
 /// 3 epochs of 4 batches (8, 8, 8 and 6 images), validated on 10 images.
 fn recipe(settings: &[&str]) -> Recipe {
-    let mut all = vec!["epochs=3", "batch-size=8", "optimizer.learning-rate=0.05", "checkpoint-every=1000"];
+    let mut all =
+        vec!["epochs=3", "batch-size=8", "optimizer.learning-rate=0.05", "checkpoint-every=1000"];
     all.extend(settings);
     Recipe::from_toml(RECIPE, &all.into_iter().map(String::from).collect::<Vec<_>>()).unwrap()
 }
@@ -74,11 +82,19 @@ fn recipe(settings: &[&str]) -> Recipe {
 fn trainer<'a>(tiny: &'a Tiny, recipe: &'a Recipe, dir: Option<&Path>) -> Trainer<'a> {
     let train = loader(0..30, recipe.batch_size, Some(recipe));
     let validation = Some(loader(30..40, 10, None));
-    Trainer::new(recipe, tiny.learner(), train, validation, &Device::Cpu, dir.map(CheckpointStore::new)).unwrap()
+    Trainer::new(
+        recipe,
+        tiny.learner(),
+        train,
+        validation,
+        &Device::Cpu,
+        dir.map(CheckpointStore::new),
+    )
+    .unwrap()
 }
 
 fn no_limit() -> Limits<'static> {
-    static NEVER: AtomicBool = RUNNING;
+    static NEVER: AtomicBool = AtomicBool::new(false);
     Limits { max_steps: None, interrupt: &NEVER }
 }
 
@@ -120,7 +136,8 @@ fn resuming_after_any_step_gives_the_same_bits() {
         let dir = tempfile::tempdir().unwrap();
         let store = CheckpointStore::new(dir.path());
         let limits = Limits { max_steps: Some(stop), ..no_limit() };
-        let outcome = trainer(&Tiny::new(), &recipe, Some(dir.path())).fit(limits, &mut []).unwrap();
+        let outcome =
+            trainer(&Tiny::new(), &recipe, Some(dir.path())).fit(limits, &mut []).unwrap();
         // A limit on an epoch's last step is met after the epoch has been closed.
         assert_eq!(outcome, Outcome::StepLimit);
         let resumed = Tiny::new();
@@ -132,16 +149,24 @@ fn resuming_after_any_step_gives_the_same_bits() {
         let last = store.load(Slot::Last).unwrap();
         let bits = |s: &Snapshot| s.ema.as_ref().unwrap()["weight"].to_vec2::<f32>().unwrap();
         assert_eq!(bits(&last), bits(&straight));
-        assert_eq!((last.state.train_loss, last.state.best), (straight.state.train_loss, straight.state.best));
+        assert_eq!(
+            (last.state.train_loss, last.state.best),
+            (straight.state.train_loss, straight.state.best)
+        );
     }
 }
 
 #[test]
 fn accumulated_gradients_are_those_of_the_whole_batch() {
-    let (whole, _) = losses(&recipe(&["optimizer={name='sgd', learning-rate=0.1, momentum=0.9, nesterov=true, weight-decay=0.0}"]));
+    let (whole, _) = losses(&recipe(&[
+        "optimizer={name='sgd', learning-rate=0.1, momentum=0.9, nesterov=true, weight-decay=0.0}",
+    ]));
     for n in [2, 3, 8] {
         let setting = format!("gradient-accumulation={n}");
-        let (parts, _) = losses(&recipe(&["optimizer={name='sgd', learning-rate=0.1, momentum=0.9, nesterov=true, weight-decay=0.0}", &setting]));
+        let (parts, _) = losses(&recipe(&[
+            "optimizer={name='sgd', learning-rate=0.1, momentum=0.9, nesterov=true, weight-decay=0.0}",
+            &setting,
+        ]));
         for (whole, parts) in whole.iter().zip(parts) {
             assert!((whole - parts).abs() <= 1e-5, "{n} micro-batches: {parts}, whole {whole}");
         }
@@ -150,7 +175,11 @@ fn accumulated_gradients_are_those_of_the_whole_batch() {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_saves_the_state_before_it() {
-    let recipe = recipe(&["optimizer={name='sgd', learning-rate=1e39, momentum=0.0, nesterov=false, weight-decay=0.0}", "schedule={name='constant'}", "clip-norm=1e38"]);
+    let recipe = recipe(&[
+        "optimizer={name='sgd', learning-rate=1e39, momentum=0.0, nesterov=false, weight-decay=0.0}",
+        "schedule={name='constant'}",
+        "clip-norm=1e38",
+    ]);
     let (tiny, dir) = (Tiny::new(), tempfile::tempdir().unwrap());
     let error = trainer(&tiny, &recipe, Some(dir.path())).fit(no_limit(), &mut []).unwrap_err();
     let TrainError::NonFinite(found) = &error else { panic!("{error}") };
@@ -206,7 +235,9 @@ fn a_checkpoint_of_another_run_is_refused_with_what_differs() {
 fn a_variable_that_the_loss_does_not_reach_is_named() {
     let mut tiny = Tiny::new();
     tiny.0[1].trainable = true;
-    tiny.0[1].var = Var::from_tensor(&Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
+    tiny.0[1].var =
+        Var::from_tensor(&Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap())
+            .unwrap();
     let recipe = recipe(&[]);
     let error = trainer(&tiny, &recipe, None).fit(no_limit(), &mut []).unwrap_err().to_string();
     assert!(error.contains("`n_forwards` got no gradient"), "{error}");
