@@ -48,28 +48,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         undisturbed.as_secs_f64(),
         moments.state
     );
-    let mut n_kills = 0;
+    let mut kills = Kills { done: 0, wanted: arguments.times };
     let mut n_runs = 0;
-    while n_kills < arguments.times {
+    while kills.done < kills.wanted {
         let run = runs.join(format!("killed-{n_runs}"));
         n_runs += 1;
-        n_kills += kill_until_done(&cifar, &run, arguments.times - n_kills, &mut moments)?;
-        ensure!(
-            last_weights(&run)? == wanted,
-            "{} has other weights than {}",
-            run.display(),
-            straight.display()
-        );
+        kill_until_done(&cifar, &run, &mut kills, &mut moments)?;
+        let equal = last_weights(&run)? == wanted;
+        ensure!(equal, "{} has other weights than {}", run.display(), straight.display());
     }
+    let n_kills = kills.done;
     println!(
         "{n_kills} kills in {n_runs} runs: every checkpoint whole, final weights equal bit for bit"
     );
     Ok(())
 }
 
-/// Takes one run to its end, killing it on the way, at most `most` times. Returns how often.
-fn kill_until_done(cifar: &Cifar, run: &Path, most: u32, moments: &mut Moments) -> Result<u32> {
-    let mut n_kills = 0;
+struct Kills {
+    done: u32,
+    wanted: u32,
+}
+
+/// Takes one run to its end, killing it on the way as long as kills are wanted.
+fn kill_until_done(
+    cifar: &Cifar,
+    run: &Path,
+    kills: &mut Kills,
+    moments: &mut Moments,
+) -> Result<()> {
     loop {
         // Killed early, a run may not have a folder yet; then it starts over.
         let folder = text(run)?;
@@ -77,22 +83,22 @@ fn kill_until_done(cifar: &Cifar, run: &Path, most: u32, moments: &mut Moments) 
             true => vec!["train", "--no-download", "--max-steps=150", "--resume", folder],
             false => [&TRAIN[..], &[folder]].concat(),
         };
-        if n_kills == most {
-            cifar.run_silently(&arguments)?;
-            return Ok(n_kills);
+        if kills.done == kills.wanted {
+            return cifar.run_silently(&arguments);
         }
         let moment = moments.next();
         let mut child = cifar.start(&arguments)?;
         thread::sleep(moment);
         let killed =
-            kill(&mut child).with_context(|| format!("after {n_kills} kills of {folder}"))?;
+            kill(&mut child).with_context(|| format!("{folder}, kill {}", kills.done + 1))?;
         if !killed {
-            return Ok(n_kills);
+            return Ok(());
         }
-        n_kills += 1;
+        kills.done += 1;
         let n_whole = check_checkpoints(run)?;
         println!(
-            "kill {n_kills:>2} after {:>5} ms, {n_whole} checkpoints whole",
+            "kill {:>2} after {:>5} ms, {n_whole} checkpoints whole",
+            kills.done,
             moment.as_millis()
         );
     }

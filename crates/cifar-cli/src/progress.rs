@@ -71,7 +71,7 @@ impl<'a> Progress<'a> {
                 report.loss, report.learning_rate
             ));
             bar.set_position(report.step as u64);
-        } else if report.batch % LINE_EVERY == 0 {
+        } else if report.batch.is_multiple_of(LINE_EVERY) {
             self.line(&format!("Batch [{}], Loss: {:.4}", report.batch, report.loss))?;
         }
         self.project(report)

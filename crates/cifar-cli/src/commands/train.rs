@@ -165,7 +165,7 @@ fn train_to_a_stop(
 
 fn resume_hint(run: &RunFolder, args: &TrainArgs) -> String {
     let mut hint = format!("cifar train --resume {}", run.path().display());
-    if args.source.data_dir != PathBuf::from("data") {
+    if args.source.data_dir.as_os_str() != "data" {
         hint += &format!(" --data-dir {}", args.source.data_dir.display());
     }
     hint

@@ -6,7 +6,8 @@ use cifar_kernels::conv::{ConvShape, im2col, swap_outer};
 use super::product::{Matrix, Scratch, product};
 
 /// Values of the patches written out at a time, if that holds one image: 4 MiB, which stays in
-/// the caches between the writing and the product. (16 MiB took a tenth to a fifth longer.)
+/// the caches between the writing and the product. (With 19 MiB, forward and backward took about a
+/// tenth longer.)
 const SCRATCH_LEN: usize = 1 << 20;
 
 /// Number of images whose patches are written out together: a function of the shapes alone, so
