@@ -17,11 +17,15 @@ use crate::{fetching, host};
 /// every image is worked on alone, none of its figures.
 const EVAL_BATCH_SIZE: usize = 100;
 
-/// Opens the data set, fetching it first where that is allowed and needed.
+/// Opens the data set, verified, after fetching it where that is allowed and needed.
 pub(crate) fn open_data(args: &SourceArgs, console: &mut Console) -> anyhow::Result<Cifar10> {
-    if !args.no_download {
-        fetching::fetch(&args.data_dir, None, console)?;
+    if args.no_download {
+        // Fetching verifies what is there; without it a flipped byte would train unseen.
+        let data = Cifar10::open(&args.data_dir)?;
+        data.verify()?;
+        return Ok(data);
     }
+    fetching::fetch(&args.data_dir, None, console)?;
     Ok(Cifar10::open(&args.data_dir)?)
 }
 
