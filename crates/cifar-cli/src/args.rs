@@ -96,7 +96,7 @@ pub(crate) struct TrainArgs {
     /// its length
     #[arg(long)]
     pub(crate) max_steps: Option<usize>,
-    /// New folder for the run [default: runs/<recipe>-<seed>-<time>]
+    /// New folder for the run [default: runs/RECIPE-SEED-TIME]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
     /// Go on with the run in this folder
