@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT;
 use cifar_models::{Model, build};
-use cifar_train::{Event, Learner, Limits, Observer, Outcome, Trainer};
+use cifar_net::{Executor, Inference};
+use cifar_train::{Convolution, Engine, Event, Learner, Limits, Observer, Outcome, Trainer};
 
 use crate::case::Case;
 
@@ -31,9 +32,63 @@ pub(crate) fn compare(case: &Case, folder: &Path) {
     let chosen: Vec<u32> =
         values(&reference["batches"]).iter().map(|&index| index as u32).collect();
     assert_eq!(chosen.len(), case.n_steps * case.batch_size);
-    let mut report = Report { case: &case.name };
+    for way in [Way::Autograd, Way::Planned, Way::Winograd] {
+        compare_way(case, way, &chosen, &reference, &initial);
+    }
 
-    let first = first_pass(case, &chosen);
+    // The other way round: a file that PyTorch wrote.
+    let written = Model::load(
+        build(&case.model, 10).unwrap(),
+        &folder.join("after.safetensors"),
+        &Device::Cpu,
+    );
+    let logits = written.unwrap().module.forward_t(&images(case, &chosen), false).unwrap();
+    Report { case: &case.name, way: Way::Autograd }.one(
+        "logits with PyTorch's weights",
+        &logits,
+        &reference["after_eval_logits"],
+        TOLERANCE,
+    );
+}
+
+/// What computes gradients on our side.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// candle's, through our ops.
+    Autograd,
+    /// The planned executor's, with direct convolution.
+    Planned,
+    /// The planned executor's as users run it. Its rounding is larger, so the batches chosen for
+    /// ten steps do not keep it clear of the ReLUs' thresholds; the first step is compared.
+    Winograd,
+}
+
+impl Way {
+    fn convolution(self) -> Convolution {
+        match self {
+            Self::Autograd | Self::Planned => Convolution::Direct,
+            Self::Winograd => Convolution::Winograd,
+        }
+    }
+
+    fn learner(self, model: &Model) -> Learner<'_> {
+        let net = match self {
+            Self::Autograd => None,
+            Self::Planned | Self::Winograd => Some(&model.net),
+        };
+        Learner { module: &model.module, variables: &model.variables, net }
+    }
+}
+
+/// The first batch's images.
+fn images(case: &Case, chosen: &[u32]) -> Tensor {
+    let loader = case.loader(chosen[..case.batch_size].to_vec(), case.batch_size);
+    loader.epoch(0).next().unwrap().image_tensor(&Device::Cpu).unwrap()
+}
+
+fn compare_way(case: &Case, way: Way, chosen: &[u32], reference: &Tensors, initial: &Tensors) {
+    let mut report = Report { case: &case.name, way };
+    let first = first_pass(case, way, chosen);
     report.one(
         "logits, evaluation mode",
         &first["eval_logits"],
@@ -46,9 +101,12 @@ pub(crate) fn compare(case: &Case, folder: &Path) {
         &reference["train_logits"],
         TOLERANCE,
     );
-    report.group("gradients", "grad.", &first, &reference, TOLERANCE);
+    report.group("gradients", "grad.", &first, reference, TOLERANCE);
+    if matches!(way, Way::Winograd) {
+        return;
+    }
 
-    let (model, log) = ten_steps(case, &chosen);
+    let (model, log) = ten_steps(case, way, chosen);
     let losses = Tensor::new(log.losses.as_slice(), &Device::Cpu).unwrap();
     let norms = Tensor::new(log.norms.as_slice(), &Device::Cpu).unwrap();
     report.one("first loss", &at(&losses, 0), &at(&reference["losses"], 0), TOLERANCE);
@@ -56,47 +114,45 @@ pub(crate) fn compare(case: &Case, folder: &Path) {
     report.one("gradient norms of all steps", &norms, &reference["grad_norms"], LATER_TOLERANCE);
 
     let after = named(&model, "after.");
-    report.group(
-        "weights and buffers after the last step",
-        "after.",
-        &after,
-        &reference,
-        TOLERANCE,
-    );
-    let images =
-        case.loader(chosen[..case.batch_size].to_vec(), case.batch_size).epoch(0).next().unwrap();
-    let images = images.image_tensor(&Device::Cpu).unwrap();
-    let logits = model.module.forward_t(&images, false).unwrap();
+    report.group("weights and buffers after the last step", "after.", &after, reference, TOLERANCE);
+    let logits = eval_logits(&model, way, &images(case, chosen));
     report.one("their logits", &logits, &reference["after_eval_logits"], LATER_TOLERANCE);
-    let (ours, theirs) = (changes(&after, &initial), changes(&reference, &initial));
+    let (ours, theirs) = (changes(&after, initial), changes(reference, initial));
     report.group("what the steps changed", "after.", &ours, &theirs, CHANGE_TOLERANCE);
+}
 
-    // The other way round: a file that PyTorch wrote.
-    let written = Model::load(
-        build(&case.model, 10).unwrap(),
-        &folder.join("after.safetensors"),
-        &Device::Cpu,
-    );
-    let logits = written.unwrap().module.forward_t(&images, false).unwrap();
-    report.one(
-        "logits with PyTorch's weights",
-        &logits,
-        &reference["after_eval_logits"],
-        TOLERANCE,
-    );
+fn eval_logits(model: &Model, way: Way, images: &Tensor) -> Tensor {
+    match way {
+        Way::Autograd => model.module.forward_t(images, false).unwrap(),
+        Way::Planned | Way::Winograd => {
+            let mut frozen = Inference::new(&model.net, &model.variables).unwrap();
+            let pixels = images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let logits = frozen.logits(&pixels).unwrap();
+            Tensor::from_slice(logits, (images.dims()[0], 10), &Device::Cpu).unwrap()
+        }
+    }
 }
 
 /// Logits and gradients of the first batch.
-fn first_pass(case: &Case, chosen: &[u32]) -> Tensors {
+fn first_pass(case: &Case, way: Way, chosen: &[u32]) -> Tensors {
     let model = case.model();
     let batch =
         case.loader(chosen[..case.batch_size].to_vec(), case.batch_size).epoch(0).next().unwrap();
     let images = batch.image_tensor(&Device::Cpu).unwrap();
     let mut found = Tensors::new();
-    found.insert("eval_logits".to_owned(), model.module.forward_t(&images, false).unwrap());
-    found.insert("train_logits".to_owned(), model.module.forward_t(&images, true).unwrap());
-    let learner = Learner { module: &model.module, variables: &model.variables };
-    let pass = learner.forward_backward(&batch, &case.recipe(), &Device::Cpu).unwrap();
+    found.insert("eval_logits".to_owned(), eval_logits(&model, way, &images));
+    let train_logits = match way {
+        Way::Autograd => model.module.forward_t(&images, true).unwrap(),
+        Way::Planned | Way::Winograd => {
+            let mut executor = Executor::new(&model.net, &model.variables).unwrap();
+            let logits = executor.forward(&batch.images).unwrap();
+            Tensor::from_slice(logits, (batch.len(), 10), &Device::Cpu).unwrap()
+        }
+    };
+    found.insert("train_logits".to_owned(), train_logits);
+    let learner = way.learner(&model);
+    let mut engine = Engine::new(&learner, Some(way.convolution()), &Device::Cpu).unwrap();
+    let pass = engine.forward_backward(&learner, &batch, &case.recipe()).unwrap();
     for ((name, _), gradient) in learner.trainable().into_iter().zip(pass.gradients) {
         found.insert(format!("grad.{name}"), gradient);
     }
@@ -104,11 +160,12 @@ fn first_pass(case: &Case, chosen: &[u32]) -> Tensors {
 }
 
 /// The model after training on the chosen batches with the engine that users train with.
-fn ten_steps(case: &Case, chosen: &[u32]) -> (Model, Log) {
-    let (model, recipe, mut log) = (case.model(), case.recipe(), Log::default());
-    let learner = Learner { module: &model.module, variables: &model.variables };
+fn ten_steps(case: &Case, way: Way, chosen: &[u32]) -> (Model, Log) {
+    let (model, mut recipe, mut log) = (case.model(), case.recipe(), Log::default());
+    recipe.convolution = Some(way.convolution());
     let loader = case.loader(chosen.to_vec(), case.batch_size);
-    let mut trainer = Trainer::new(&recipe, learner, loader, None, &Device::Cpu, None).unwrap();
+    let mut trainer =
+        Trainer::new(&recipe, way.learner(&model), loader, None, &Device::Cpu, None).unwrap();
     let limits = Limits { max_steps: None, interrupt: &AtomicBool::new(false) };
     assert_eq!(trainer.fit(limits, &mut [&mut log]).unwrap(), Outcome::Completed);
     drop(trainer);
@@ -135,6 +192,7 @@ impl Observer for Log {
 /// Prints and asserts.
 struct Report<'a> {
     case: &'a str,
+    way: Way,
 }
 
 impl Report<'_> {
@@ -159,14 +217,15 @@ impl Report<'_> {
 
     fn tell(&mut self, what: &str, error: f64, tolerance: f64, name: &str) {
         println!(
-            "{}: {what}: relative error {error:.1e} of at most {tolerance:.0e} {name}",
-            self.case
+            "{}, {:?}: {what}: relative error {error:.1e} of at most {tolerance:.0e} {name}",
+            self.case, self.way
         );
         // Written so that NaN fails.
         assert!(
             error <= tolerance,
-            "{}: {what}: relative error {error:e} of {name} is over {tolerance:e}",
-            self.case
+            "{}, {:?}: {what}: relative error {error:e} of {name} is over {tolerance:e}",
+            self.case,
+            self.way
         );
     }
 }

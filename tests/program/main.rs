@@ -10,6 +10,7 @@ mod bad_checkpoints;
 mod bad_data;
 mod bad_settings;
 mod full_disk;
+mod instructions;
 mod output;
 mod place;
 mod rights;

@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// The built program. Builds it once, as `cargo run -p cifar-cli` would.
+/// The built program. Builds it once, with the features of the tests themselves, so that nothing
+/// below it is compiled a second time.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -14,9 +15,10 @@ pub(crate) fn program() -> &'static Path {
         let this = std::env::current_exe().unwrap();
         let target = this.ancestors().nth(3).unwrap();
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--package", "cifar-cli", "--target-dir"]).arg(target);
+        build.args(["build", "--quiet", "--workspace", "--bin", "cifar"]);
+        build.args(["--features", "cifar-data/candle-datasets", "--target-dir"]).arg(target);
         let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
-        assert!(status.success(), "cargo build -p cifar-cli: {status}");
+        assert!(status.success(), "cargo build --workspace --bin cifar: {status}");
         target.join("debug/cifar")
     })
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use safetensors::SafeTensors;
 
 use crate::process::{self, as_typed};
-use crate::workspace;
+use crate::{ci, workspace};
 
 /// The built `cifar` program.
 pub(crate) struct Cifar {
@@ -18,9 +18,10 @@ pub(crate) struct Cifar {
 }
 
 impl Cifar {
-    /// Builds it as `cargo run -p cifar-cli` does.
+    /// Builds it with the features of the tests, so that nothing below it is compiled twice.
     pub(crate) fn build() -> Result<Self> {
-        process::run(workspace::cargo().args(["build", "--package", "cifar-cli"]))?;
+        let mut build = workspace::cargo();
+        process::run(build.args(["build", "--workspace", "--bin", "cifar"]).args(ci::FEATURES))?;
         let program = workspace::target()
             .join("debug")
             .join("cifar")
@@ -41,6 +42,11 @@ impl Cifar {
         command.arg("--json");
         println!("$ {}", as_typed(&command));
         serde_json::from_str(&process::capture(&mut command)?).context("read what --json wrote")
+    }
+
+    /// Runs the program with its output shown.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<()> {
+        process::run(&mut self.command(arguments))
     }
 
     /// Runs the program with nothing shown but an error.

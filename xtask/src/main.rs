@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a developer's tool: its output is what it finds")]
 
+mod bench;
 mod ci;
 mod cifar;
 mod fetch_data;
@@ -27,6 +28,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measures training and evaluation beside PyTorch, in turns.
+    Bench(bench::Arguments),
     /// Everything that must hold, cheapest first; stops at the first failure.
     Ci(ci::Arguments),
     /// The official CIFAR-10 files, verified, in `data/`.
@@ -45,6 +48,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Ci(arguments) => ci::run(&arguments),
         Command::FetchData(arguments) => fetch_data::run(&arguments),
         Command::KillTest(arguments) => kill_test::run(&arguments),

@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// The Python of `target/parity-venv`, which is made anew when the requirements have changed.
-fn environment() -> Result<PathBuf> {
+pub(crate) fn environment() -> Result<PathBuf> {
     let folder = workspace::target().join("parity-venv");
     let requirements = workspace::root().join("tests/parity/requirements.txt");
     let wanted =

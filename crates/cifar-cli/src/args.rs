@@ -10,7 +10,11 @@ Exit codes:
   0    done
   1    failed; the last line on standard error says why and what helps
   2    the command line is wrong
-  130  interrupted by Ctrl-C; the run was saved and can be resumed";
+  130  interrupted by Ctrl-C; the run was saved and can be resumed
+
+Environment:
+  CIFAR_KERNELS_ISA  portable, avx2 or avx512: holds the CPU kernels below what the machine has
+  RUST_LOG           which diagnostics are shown";
 
 /// Train, evaluate and inspect CIFAR-10 image classifiers.
 #[derive(Debug, Parser)]
@@ -33,6 +37,7 @@ impl Cli {
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
             Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
             Command::Models(args) => args.json,
+            Command::Bench(args) => args.json,
             Command::Completions { .. } => false,
         }
     }
@@ -48,6 +53,8 @@ pub(crate) enum Command {
     Data(DataArgs),
     /// List the networks, or one network layer by layer
     Models(ModelsArgs),
+    /// Measure how fast training and evaluation run on this machine
+    Bench(BenchArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -239,7 +246,38 @@ pub(crate) struct ShowArgs {
 pub(crate) struct ModelsArgs {
     /// A network's name; without it all are listed
     pub(crate) name: Option<String>,
+    /// Show the operations of a training step on the CPU and the memory they need
+    #[arg(long, requires = "name")]
+    pub(crate) plan: bool,
+    /// Images of that step
+    #[arg(long, requires = "plan", default_value_t = 128)]
+    pub(crate) batch_size: usize,
     /// Print one JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A recipe's name (simplenet, small-resnet) or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "small-resnet")]
+    pub(crate) recipe: String,
+    /// Change one recipe key, for example convolution=direct; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Images per step [default: the recipe's]
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
+    /// Steps that are timed; the median counts
+    #[arg(long, default_value_t = 20)]
+    pub(crate) steps: usize,
+    /// Evaluate instead of training
+    #[arg(long)]
+    pub(crate) eval: bool,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON document on standard output, all else on standard error
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,5 +1,6 @@
 //! One file for each command: load, call, print.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod eval;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use candle_core::{Device, utils};
+use cifar_kernels::isa::Isa;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::ComputeArgs;
@@ -23,8 +24,15 @@ pub(crate) fn start_diagnostics(verbose: u8) {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
-/// Sets the number of CPU threads and returns the device with its name.
+/// The environment variable that holds the kernels below what the machine could do.
+const INSTRUCTIONS: &str = "CIFAR_KERNELS_ISA";
+
+/// Sets the number of CPU threads and the instructions, and returns the device with its name.
 pub(crate) fn device(args: &ComputeArgs) -> anyhow::Result<(Device, String)> {
+    if let Some(name) = std::env::var_os(INSTRUCTIONS) {
+        let isa: Isa = name.to_string_lossy().parse().context(INSTRUCTIONS)?;
+        isa.limit();
+    }
     if let Some(threads) = args.threads {
         if threads == 0 {
             bail!("--threads is 0, expected at least 1");

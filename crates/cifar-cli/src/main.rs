@@ -45,6 +45,7 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => commands::eval::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Models(args) => commands::models::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => commands::bench::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             commands::completions::run(*shell).map(|()| ExitCode::SUCCESS)
         }

@@ -99,5 +99,5 @@ pub(crate) fn load_model(
 
 /// The model as the engine sees it.
 pub(crate) fn learner(model: &Model) -> Learner<'_> {
-    Learner { module: &model.module, variables: &model.variables }
+    Learner { module: &model.module, variables: &model.variables, net: Some(&model.net) }
 }

@@ -1,8 +1,8 @@
 //! CPU loops for training convolutional networks: slices in, slices out.
 //!
-//! Every function takes plain slices in the layout its documentation names (images are
-//! `N × C × H × W`, row-major), writes into slices that the caller owns, and knows nothing of
-//! tensors. Loops are shared among the threads of the caller's rayon pool by a partition that
+//! Every function takes plain slices in the layout its documentation names, writes into slices
+//! that the caller owns, and knows nothing of tensors. The instructions it uses are found out at
+//! run time; see [`isa`]. Loops are shared among the threads of the caller's rayon pool by a partition that
 //! depends on the shapes alone, and every sum is taken in a fixed order, so the bits of a result
 //! do not depend on how many threads worked on it.
 //!
@@ -11,7 +11,14 @@
 
 pub mod activation;
 pub mod augment;
+pub mod buffer;
+pub mod channels_last;
 pub mod conv;
+mod gemm;
+pub mod isa;
+pub mod layout;
 pub mod loss;
 pub mod norm;
+pub mod optimizer;
 pub mod pool;
+mod simd;

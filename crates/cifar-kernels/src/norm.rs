@@ -198,36 +198,6 @@ pub fn input_gradient(
     });
 }
 
-/// `Σ x` of each channel over `N`, `H` and `W`: the gradient of a bias.
-///
-/// `x`: `(N, C, H, W)`; `totals`: `(C)`, overwritten.
-///
-/// # Panics
-/// If the lengths do not fit or the batch is empty.
-pub fn channel_sums(x: &[f32], shape: NormShape, totals: &mut [f32]) {
-    shape.n_values(x.len());
-    assert_eq!(totals.len(), shape.channels, "channel_sums: one total per channel");
-    totals.par_iter_mut().enumerate().for_each(|(channel, total)| {
-        *total = shape.planes(x, channel).map(|plane| sum(plane, |v| v)).sum::<f64>() as f32;
-    });
-}
-
-/// Adds `bias[c]` to every value of channel `c`.
-///
-/// `x`: `(N, C, H, W)`; `bias`: `(C)`.
-///
-/// # Panics
-/// If the lengths do not fit or the batch is empty.
-pub fn add_bias(x: &mut [f32], shape: NormShape, bias: &[f32]) {
-    shape.n_values(x.len());
-    assert_eq!(bias.len(), shape.channels, "add_bias: one value per channel");
-    x.par_chunks_exact_mut(shape.image_len()).for_each(|image| {
-        for (plane, &bias) in image.chunks_exact_mut(shape.plane_len).zip(bias) {
-            plane.iter_mut().for_each(|value| *value += bias);
-        }
-    });
-}
-
 /// The gradient of the input of normalisation with given statistics: `dx = dy·scale` per channel.
 ///
 /// `dy`, `dx`: `(N, C, H, W)`; `scale`: `(C)`, `weight / √(variance + eps)`.

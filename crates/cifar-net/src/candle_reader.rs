@@ -2,7 +2,7 @@
 
 use candle_core::{Context, Error, ModuleT, Result, Tensor, bail};
 use candle_nn::{Linear, Module, VarBuilder};
-use cifar_ops::{Conv2dParams, avg_pool2d, conv2d, global_avg_pool2d, max_pool2d, relu};
+use cifar_ops::{Algorithm, Conv2dParams, avg_pool2d, conv2d, global_avg_pool2d, max_pool2d, relu};
 
 use crate::parameters::child_path;
 use crate::{Activation, AvgPool2d, Init, Layer, MaxPool2d, Net, Node, ParameterSpec};
@@ -117,7 +117,12 @@ impl Unit {
         let vb = &vb.pp(&node.name);
         let op = match &node.layer {
             Layer::Conv2d(conv) => {
-                let params = Conv2dParams { stride: conv.stride, padding: conv.padding };
+                let params = Conv2dParams {
+                    stride: conv.stride,
+                    padding: conv.padding,
+                    // The other readers are measured by this one.
+                    algorithm: Algorithm::Direct,
+                };
                 let mut tensors = fetch_all(&node.layer, vb)?.into_iter();
                 let weight = tensors.next().context("a convolution has a weight")?;
                 Op::Conv2d { weight, bias: tensors.next(), params }

@@ -10,6 +10,8 @@
 //! - [`Net::summary`] and [`Net::multiply_adds`] count;
 //! - [`CandleNet`] runs it with candle's ops and autograd on any device. It is the specification
 //!   that faster readers are compared with.
+//! - [`Executor`] trains it on the CPU without autograd, in memory planned ahead; [`Inference`] is
+//!   its frozen counterpart.
 //!
 //! A reader of its own kind matches on [`Layer`] and recurses into [`Layer::children`].
 //!
@@ -37,6 +39,7 @@
 
 mod candle_reader;
 mod error;
+mod executor;
 mod layer;
 mod net;
 mod parameters;
@@ -46,6 +49,7 @@ mod variable;
 
 pub use candle_reader::{CandleNet, Mode};
 pub use error::{Expected, NetError};
+pub use executor::{Executor, Inference, MemoryReport, PlannedOperation};
 pub use layer::{
     Activation, AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Node, Residual,
     Sequential,

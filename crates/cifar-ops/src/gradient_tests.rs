@@ -69,7 +69,7 @@ proptest! {
             noise(&[k, c, kh, kw], seed ^ 1),
             noise(&[k], seed ^ 2),
         ];
-        let params = Conv2dParams { stride, padding };
+        let params = Conv2dParams { stride, padding, algorithm: crate::Algorithm::Direct };
         check(&inputs, 0.5, 2e-5, |t| conv2d(&t[0], &t[1], Some(&t[2]), params));
         check(&inputs[..2], 0.5, 2e-5, |t| conv2d(&t[0], &t[1], None, params));
     }

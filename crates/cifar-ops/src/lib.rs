@@ -28,6 +28,7 @@ mod testing;
 
 pub use activation::relu;
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
+pub use cifar_kernels::conv::Algorithm;
 pub use conv::{Conv2dParams, conv2d};
 pub use loss::cross_entropy;
 pub use pool::{avg_pool2d, global_avg_pool2d, max_pool2d};

@@ -90,8 +90,4 @@ impl<'a> Reader<'a> {
             _ => bail!("{}: the tensor is not on the CPU", self.op),
         }
     }
-
-    pub(crate) fn layout(&self) -> &Layout {
-        self.layout
-    }
 }

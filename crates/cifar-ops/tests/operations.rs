@@ -5,11 +5,11 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::ModuleT;
 use cifar_ops::{
-    Conv2dParams, avg_pool2d, batch_norm_eval, batch_norm_train, conv2d, cross_entropy,
+    Algorithm, Conv2dParams, avg_pool2d, batch_norm_eval, batch_norm_train, conv2d, cross_entropy,
     global_avg_pool2d, max_pool2d, relu,
 };
 
-const PLAIN: Conv2dParams = Conv2dParams { stride: 1, padding: 0 };
+const PLAIN: Conv2dParams = Conv2dParams { stride: 1, padding: 0, algorithm: Algorithm::Direct };
 
 /// `0, 1, 2, …` in this shape, times `scale`.
 fn ramp(dims: &[usize], scale: f64) -> Tensor {
@@ -139,7 +139,7 @@ fn image_operations() -> Vec<(&'static str, ImageOperation)> {
     let ones = Tensor::ones(3, DType::F32, &Device::Cpu).unwrap();
     let weight = wave(&[4, 3, 3, 3]);
     let pointwise = wave(&[4, 3, 1, 1]);
-    let params = Conv2dParams { stride: 2, padding: 1 };
+    let params = Conv2dParams { stride: 2, padding: 1, ..PLAIN };
     vec![
         ("conv2d", Box::new(move |x| conv2d(x, &weight, None, params))),
         ("conv2d", Box::new(move |x| conv2d(x, &pointwise, Some(&wave(&[4])), PLAIN))),
@@ -215,7 +215,7 @@ fn shapes_that_contradict_each_other_are_refused_with_both() {
         (conv(&[4, 2, 3, 3], 4, PLAIN), "the input has 3 channels, the weight is for 2"),
         (conv(&[4, 3, 3, 3], 5, PLAIN), "the bias holds 5 values"),
         (conv(&[4, 3, 5, 5], 4, PLAIN), "kernel 5 is larger than the input of 4 padded by 0"),
-        (conv(&[4, 3, 3, 3], 4, Conv2dParams { stride: 0, padding: 0 }), "stride 0"),
+        (conv(&[4, 3, 3, 3], 4, Conv2dParams { stride: 0, ..PLAIN }), "stride 0"),
         (refusal(batch_norm_train(&x, &wave(&[2]), &wave(&[3]), 1e-5)), "the weight holds 2"),
         (refusal(max_pool2d(&x, 2, 2, 2)), "padding 2 is more than half of kernel 2"),
         (refusal(max_pool2d(&x, 5, 1, 0)), "kernel 5 is larger"),

@@ -1,12 +1,12 @@
-//! A convolution and its gradients have the same bits for any number of threads, candle's matrix
-//! product included. candle reads the number from the environment, hence the child processes.
+//! A convolution and its gradients have the same bits for any number of threads, read
+//! from the environment, hence the child processes.
 
 #![expect(clippy::unwrap_used, reason = "a test reports an error by panicking")]
 
 use std::process::Command;
 
 use candle_core::{Device, Tensor, Var};
-use cifar_ops::{Conv2dParams, conv2d};
+use cifar_ops::{Algorithm, Conv2dParams, conv2d};
 
 const MARK: &str = "bits: ";
 
@@ -26,7 +26,13 @@ fn fingerprint() -> u64 {
     for (channels, side, stride) in [(64, 16, 1), (40, 17, 2), (3, 32, 1)] {
         let x = Var::from_tensor(&wave(&[6, channels, side, side])).unwrap();
         let weight = Var::from_tensor(&wave(&[72, channels, 3, 3])).unwrap();
-        let y = conv2d(&x, &weight, None, Conv2dParams { stride, padding: 1 }).unwrap();
+        let y = conv2d(
+            &x,
+            &weight,
+            None,
+            Conv2dParams { stride, padding: 1, algorithm: Algorithm::Winograd },
+        )
+        .unwrap();
         let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
         for tensor in [&y, gradients.get(&x).unwrap(), gradients.get(&weight).unwrap()] {
             for value in tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap() {

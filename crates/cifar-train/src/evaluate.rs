@@ -1,27 +1,37 @@
 //! How well a module does on a set of images.
 
 use candle_core::Device;
-use candle_nn::ModuleT;
 use cifar_data::Loader;
 use cifar_metrics::{Evaluation, Evaluator};
+use cifar_net::Inference;
 
 use crate::error::TrainError;
+use crate::learner::Learner;
 
-/// Runs `module` in evaluation mode over one pass of `loader`.
+/// Runs `learner` in evaluation mode over one pass of `loader`: its net, frozen, where it has one
+/// and the device is the CPU; else its module.
 ///
 /// # Errors
 /// candle's, or [`TrainError::Metrics`] for a logit that is NaN.
 pub fn evaluate(
-    module: &dyn ModuleT,
+    learner: &Learner<'_>,
     loader: &Loader,
     device: &Device,
 ) -> Result<Evaluation, TrainError> {
+    let net = learner.net.filter(|_| device.is_cpu());
+    let mut frozen = net.map(|net| Inference::new(net, learner.variables)).transpose()?;
     let mut evaluator: Option<Evaluator> = None;
     for batch in loader.epoch(0) {
-        let logits = module.forward_t(&batch.image_tensor(device)?, false)?.detach();
-        let (_, n_classes) = logits.dims2()?;
+        let logits = match &mut frozen {
+            Some(net) => net.logits(&batch.images)?.to_vec(),
+            None => {
+                let logits = learner.module.forward_t(&batch.image_tensor(device)?, false)?;
+                logits.detach().flatten_all()?.to_vec1::<f32>()?
+            }
+        };
+        let n_classes = logits.len() / batch.len();
         let evaluator = evaluator.get_or_insert_with(|| Evaluator::new(n_classes));
-        evaluator.add_batch(&logits.flatten_all()?.to_vec1::<f32>()?, &batch.labels)?;
+        evaluator.add_batch(&logits, &batch.labels)?;
     }
     // A loader holds at least one batch, so there is an evaluator; an empty one is harmless.
     Ok(evaluator.unwrap_or_else(|| Evaluator::new(0)).finish())

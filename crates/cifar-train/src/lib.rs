@@ -17,6 +17,7 @@ mod checkpoint;
 mod clip;
 mod early_stop;
 mod ema;
+mod engine;
 mod error;
 mod evaluate;
 mod event;
@@ -31,18 +32,19 @@ mod summary;
 mod trainer;
 
 pub use checkpoint::{CheckpointError, CheckpointStore, Slot, Snapshot};
-pub use clip::{clip_to_norm, global_norm};
+pub use clip::{clip_factor, global_norm};
 pub use early_stop::{Best, BestSoFar};
 pub use ema::Ema;
+pub use engine::{Engine, Pass};
 pub use error::{NonFinite, TrainError};
 pub use evaluate::evaluate;
 pub use event::{EpochReport, Event, Observer, Start, StepReport, ValidationReport};
-pub use learner::{Learner, Pass};
+pub use learner::Learner;
 pub use metrics_log::{Csv, JsonLines};
 pub use optimizer::{
     AdamW, AdamWConfig, Optimizer, OptimizerConfig, OptimizerStateError, Sgd, SgdConfig,
 };
-pub use recipe::{DataConfig, Recipe, RecipeError};
+pub use recipe::{Convolution, DataConfig, Recipe, RecipeError};
 pub use run_folder::{RunFolder, RunFolderError};
 pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, StepSize};
 pub use state::{RunningMeans, TrainState};

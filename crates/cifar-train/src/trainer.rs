@@ -8,8 +8,9 @@ use cifar_data::{Batch, Loader};
 use cifar_net::Variable;
 
 use crate::checkpoint::{CheckpointError, CheckpointStore, Slot, Snapshot};
-use crate::clip::{clip_to_norm, global_norm};
+use crate::clip::{clip_factor, global_norm};
 use crate::ema::Ema;
+use crate::engine::Engine;
 use crate::error::{NonFinite, TrainError};
 use crate::evaluate::evaluate;
 use crate::event::{EpochReport, Event, Observer, Start, StepReport, ValidationReport};
@@ -54,6 +55,7 @@ pub struct Trainer<'a> {
     cursor: ScheduleCursor,
     schedule: Schedule,
     ema: Option<Ema>,
+    engine: Engine,
     state: TrainState,
 }
 
@@ -80,6 +82,7 @@ impl<'a> Trainer<'a> {
             learner,
             optimizer: Optimizer::new(recipe.optimizer, learner.trainable())?,
             ema: recipe.ema_decay.map(|decay| Ema::new(decay, learner.variables)).transpose()?,
+            engine: Engine::new(&learner, recipe.convolution, device)?,
             state: TrainState::new(&recipe.model, total_steps),
             cursor: ScheduleCursor::new(schedule, 0),
             schedule,
@@ -208,12 +211,12 @@ impl<'a> Trainer<'a> {
     /// One optimiser step on `batch`; `since` is when the loop began to wait for it.
     fn step(&mut self, batch: &Batch, since: Instant) -> Result<StepReport, TrainError> {
         let size = self.cursor.advance()?;
-        let pass = self.learner.forward_backward(batch, self.recipe, &self.device)?;
+        let pass = self.engine.forward_backward(&self.learner, batch, self.recipe)?;
         let norm = if pass.loss.is_finite() { global_norm(&pass.gradients)? } else { f64::NAN };
         if !norm.is_finite() {
             return Err(self.non_finite(batch, pass.loss, norm));
         }
-        self.update(pass.gradients, norm, size)?;
+        self.update(&pass.gradients, norm, size)?;
         let secs = since.elapsed().as_secs_f64();
         let state = &mut self.state;
         state.step += 1;
@@ -237,14 +240,12 @@ impl<'a> Trainer<'a> {
 
     fn update(
         &mut self,
-        mut gradients: Vec<Tensor>,
+        gradients: &[Tensor],
         norm: f64,
         size: StepSize,
     ) -> Result<(), TrainError> {
-        if let Some(max_norm) = self.recipe.clip_norm {
-            clip_to_norm(&mut gradients, norm, max_norm)?;
-        }
-        self.optimizer.step(&gradients, size)?;
+        let gradient_scale = self.recipe.clip_norm.map_or(1.0, |max| clip_factor(norm, max));
+        self.optimizer.step(gradients, size, gradient_scale)?;
         if let Some(ema) = &mut self.ema {
             ema.update(self.learner.variables)?;
         }
@@ -319,7 +320,7 @@ impl<'a> Trainer<'a> {
 
     /// The validation result of the weights that would be shipped: the averaged ones, if any.
     fn evaluated(&self, loader: &Loader) -> Result<cifar_metrics::Evaluation, TrainError> {
-        let run = || evaluate(self.learner.module, loader, &self.device);
+        let run = || evaluate(&self.learner, loader, &self.device);
         match &self.ema {
             Some(ema) => ema.swapped_in(self.learner.variables, run),
             None => run(),

@@ -66,7 +66,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "cifar-train",
-        may_use: &["cifar-data", "cifar-metrics", "cifar-ops", "cifar-net"],
+        may_use: &["cifar-kernels", "cifar-data", "cifar-metrics", "cifar-ops", "cifar-net"],
         externals: Externals::Any,
         because: "training knows no architecture and renders nothing",
     },

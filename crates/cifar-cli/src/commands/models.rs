@@ -1,6 +1,8 @@
 //! `cifar models`: the networks, or one of them layer by layer.
 
-use cifar_net::Net;
+use candle_core::Device;
+use cifar_models::Model;
+use cifar_net::{Executor, MemoryReport, Net, PlannedOperation};
 use serde::Serialize;
 
 use crate::args::ModelsArgs;
@@ -28,6 +30,7 @@ struct LayerSize {
 pub(crate) fn run(args: &ModelsArgs, console: &mut Console) -> anyhow::Result<()> {
     match &args.name {
         None => list(args, console),
+        Some(name) if args.plan => plan(&cifar_models::build(name, N_CLASSES)?, args, console),
         Some(name) => layers(&cifar_models::build(name, N_CLASSES)?, args, console),
     }
 }
@@ -98,4 +101,81 @@ fn layers(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result
     Ok(console.line(
         "Multiply-adds are of one image's forward pass, convolutions and linear layers only.",
     )?)
+}
+
+/// The operations of a training step and the memory it needs.
+fn plan(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result<()> {
+    let model = Model::initialise(net.clone(), 0, &Device::Cpu)?;
+    let report = Executor::new(net, &model.variables)?.memory_report(args.batch_size);
+    if args.json {
+        return Ok(console.document(&PlanReport::from(&report))?);
+    }
+    let mut table = Table::new(&[
+        ("operation", Align::Left),
+        ("layer", Align::Left),
+        ("output", Align::Right),
+        ("MB", Align::Right),
+    ]);
+    let megabytes = |bytes: usize| format!("{:.1}", bytes as f64 / 1e6);
+    for operation in &report.operations {
+        let [channels, height, width] = operation.output;
+        table.row([
+            operation.kind.clone(),
+            operation.path.clone(),
+            format!("{channels}x{height}x{width}"),
+            megabytes(operation.bytes),
+        ]);
+    }
+    console.line(table.to_string())?;
+    console.line(format!(
+        "A step on {} images needs {} MB: values {}, their gradients {} in {} buffers, packed \
+         weights {}, gradients of the weights {}.",
+        report.batch_size,
+        megabytes(report.total_bytes()),
+        megabytes(report.value_bytes),
+        megabytes(report.gradient_bytes),
+        report.n_gradient_buffers,
+        megabytes(report.packed_bytes),
+        megabytes(report.weight_gradient_bytes),
+    ))?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct PlanReport {
+    batch_size: usize,
+    total_bytes: usize,
+    value_bytes: usize,
+    gradient_bytes: usize,
+    packed_bytes: usize,
+    weight_gradient_bytes: usize,
+    operations: Vec<PlannedLayer>,
+}
+
+#[derive(Serialize)]
+struct PlannedLayer {
+    operation: String,
+    layer: String,
+    output: [usize; 3],
+    bytes: usize,
+}
+
+impl From<&MemoryReport> for PlanReport {
+    fn from(report: &MemoryReport) -> Self {
+        let layer = |operation: &PlannedOperation| PlannedLayer {
+            operation: operation.kind.clone(),
+            layer: operation.path.clone(),
+            output: operation.output,
+            bytes: operation.bytes,
+        };
+        Self {
+            batch_size: report.batch_size,
+            total_bytes: report.total_bytes(),
+            value_bytes: report.value_bytes,
+            gradient_bytes: report.gradient_bytes,
+            packed_bytes: report.packed_bytes,
+            weight_gradient_bytes: report.weight_gradient_bytes,
+            operations: report.operations.iter().map(layer).collect(),
+        }
+    }
 }

@@ -187,5 +187,5 @@ fn test(
 ) -> anyhow::Result<Evaluation> {
     model.load_weights(&checkpoints.evaluation_weights(slot)?)?;
     let loader = session::whole_eval_loader(data.test()?, recipe)?;
-    Ok(evaluate(&model.module, &loader, device)?)
+    Ok(evaluate(&session::learner(model), &loader, device)?)
 }

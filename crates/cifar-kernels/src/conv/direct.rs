@@ -1,93 +1,145 @@
-//! Convolution by its definition, one product at a time.
-//!
-//! Slow and easy to read: the specification that faster ways are tested against. All sums are
-//! taken in f64 and rounded once.
+//! Convolution as a product of patches and weights.
 
-use super::ConvShape;
+use rayon::prelude::*;
 
-/// `y[k, oy, ox] = Σ x[c, oy·stride + ky − padding, ox·stride + kx − padding] · weight[k, c, ky, kx]`
-/// over `c`, `ky`, `kx`, pixels outside the image counting as 0.
-///
-/// `images`: `(N, C, H, W)`; `weight`: `(K, C, kh, kw)`; returns `(N, K, OH, OW)`.
-///
-/// ```
-/// use cifar_kernels::conv::{ConvShape, direct};
-///
-/// let image = [1., 2., 3., 0., 0., 1., 2., 3., 3., 0., 1., 2., 2., 3., 0., 1.];
-/// let weight = [2., 0., 1., 0., 1., 2., 1., 0., 2.];
-/// let shape = ConvShape {
-///     channels: 1,
-///     height: 4,
-///     width: 4,
-///     kernel_height: 3,
-///     kernel_width: 3,
-///     stride: 1,
-///     padding: 0,
-/// };
-/// assert_eq!(direct::forward(&image, &weight, &shape), [15., 16., 6., 15.]);
-/// ```
-pub fn forward(images: &[f32], weight: &[f32], shape: &ConvShape) -> Vec<f32> {
-    let n_filters = weight.len() / shape.patch_len();
-    let n_images = images.len() / shape.image_len();
-    let mut y = vec![0.0; n_images * n_filters * shape.out_len()];
-    for_each_product(n_images, n_filters, shape, |x_at, w_at, y_at| {
-        y[y_at] += f64::from(images[x_at]) * f64::from(weight[w_at]);
-    });
-    rounded(&y)
+use super::patches::Window;
+use super::{Conv2d, Epilogue, MAX_PIXELS, pixels_at_a_time, row_stride, weights};
+use crate::buffer::with_scratch;
+use crate::gemm::{self, Panels, Rows, pack_panels, panels_len, products_of_rows};
+use crate::isa::Isa;
+
+pub(super) fn forward_packed_len(isa: Isa, conv: &Conv2d) -> usize {
+    panels_len(isa, Window::forward(conv).depth(), conv.out_channels)
 }
 
-/// Gradient of the images: each product of [`forward`] passes `dy · weight` back to its pixel.
-///
-/// `dy`: `(N, K, OH, OW)`; `weight`: `(K, C, kh, kw)`; returns `(N, C, H, W)`.
-pub fn backward_data(dy: &[f32], weight: &[f32], shape: &ConvShape) -> Vec<f32> {
-    let n_filters = weight.len() / shape.patch_len();
-    let n_images = dy.len() / (n_filters * shape.out_len());
-    let mut dx = vec![0.0; n_images * shape.image_len()];
-    for_each_product(n_images, n_filters, shape, |x_at, w_at, y_at| {
-        dx[x_at] += f64::from(dy[y_at]) * f64::from(weight[w_at]);
+/// Packs the weights as the matrix `(kh·kw·C, K)`.
+pub(super) fn pack_forward(isa: Isa, conv: &Conv2d, weight: &[f32], packed: &mut [f32]) {
+    let (c, k) = (conv.in_channels, conv.out_channels);
+    with_scratch(weight.len(), |ordered| {
+        weights::output_channels_last(conv, weight, ordered);
+        let row = |row: usize| &ordered[(row % c * conv.n_taps() + row / c) * k..][..k];
+        pack_panels(isa, k, row, packed);
     });
-    rounded(&dx)
 }
 
-/// Gradient of the weight: each product of [`forward`] passes `dy · x` back to its weight.
-///
-/// `images`: `(N, C, H, W)`; `dy`: `(N, K, OH, OW)`; returns `(K, C, kh, kw)`.
-pub fn backward_weight(images: &[f32], dy: &[f32], shape: &ConvShape) -> Vec<f32> {
-    let n_images = images.len() / shape.image_len();
-    let n_filters = dy.len() / (n_images * shape.out_len());
-    let mut dweight = vec![0.0; n_filters * shape.patch_len()];
-    for_each_product(n_images, n_filters, shape, |x_at, w_at, y_at| {
-        dweight[w_at] += f64::from(dy[y_at]) * f64::from(images[x_at]);
-    });
-    rounded(&dweight)
-}
-
-/// Calls `visit(x, w, y)` with the indices of every product `y += x · w` of the convolution.
-fn for_each_product(
-    n_images: usize,
-    n_filters: usize,
-    shape: &ConvShape,
-    mut visit: impl FnMut(usize, usize, usize),
+/// `x`, `(N, H, W, C)`, to `y`, `(N, OH, OW, K)`.
+pub(super) fn forward(
+    isa: Isa,
+    conv: &Conv2d,
+    packed: &[f32],
+    x: &[f32],
+    epilogue: Epilogue<'_>,
+    y: &mut [f32],
 ) {
-    let (oh, ow) = (shape.out_height(), shape.out_width());
-    let inside = |at: usize, len| at.checked_sub(shape.padding).filter(|&at| at < len);
-    for y_at in 0..n_images * n_filters * oh * ow {
-        let (ox, oy) = (y_at % ow, y_at / ow % oh);
-        let (k, image) = (y_at / (ow * oh) % n_filters, y_at / (ow * oh * n_filters));
-        for patch_at in 0..shape.patch_len() {
-            let (kx, ky) = (patch_at % shape.kernel_width, patch_at / shape.kernel_width);
-            let (ky, channel) = (ky % shape.kernel_height, ky / shape.kernel_height);
-            let row = inside(oy * shape.stride + ky, shape.height);
-            let column = inside(ox * shape.stride + kx, shape.width);
-            if let (Some(row), Some(column)) = (row, column) {
-                let plane = image * shape.channels + channel;
-                let x_at = (plane * shape.height + row) * shape.width + column;
-                visit(x_at, k * shape.patch_len() + patch_at, y_at);
+    let window = Window::forward(conv);
+    let (k, depth) = (conv.out_channels, window.depth());
+    let filters =
+        Panels { values: packed, stride: depth * gemm::panel_width(isa), depth, columns: k };
+    let at_a_time = pixels_at_a_time(depth);
+    y.par_chunks_mut(at_a_time * k).enumerate().for_each(|(chunk, y)| {
+        let mut targets = [0; MAX_PIXELS];
+        let targets = &mut targets[..y.len() / k];
+        targets.iter_mut().enumerate().for_each(|(i, target)| *target = i * k);
+        multiply(isa, &window, x, chunk * at_a_time, targets, filters, epilogue, y);
+    });
+}
+
+/// The patches of as many grid pixels as `targets`, from pixel `first`, times `filters`.
+#[expect(clippy::too_many_arguments, reason = "two matrices, a result and where each begins")]
+fn multiply(
+    isa: Isa,
+    window: &Window,
+    images: &[f32],
+    first: usize,
+    targets: &[usize],
+    filters: Panels<'_>,
+    epilogue: Epilogue<'_>,
+    out: &mut [f32],
+) {
+    let depth = window.depth();
+    if window.is_identity() {
+        let a = &images[first * depth..];
+        return products_of_rows(isa, Rows { a, stride: depth, targets }, filters, epilogue, out);
+    }
+    let stride = row_stride(depth);
+    with_scratch(stride * targets.len(), |patches| {
+        window.gather(images, first, stride, patches);
+        products_of_rows(isa, Rows { a: patches, stride, targets }, filters, epilogue, out);
+    });
+}
+
+/// The stride's phases, each a convolution of its own, and the length of its packed weights.
+fn phases(isa: Isa, conv: &Conv2d) -> impl Iterator<Item = ((usize, usize), Window, usize)> {
+    let (conv, s) = (*conv, conv.stride);
+    (0..s * s).map(move |phase| {
+        let phase = (phase / s, phase % s);
+        let window = Window::input_gradient(&conv, phase);
+        let len = panels_len(isa, window.depth(), conv.in_channels);
+        (phase, window, len)
+    })
+}
+
+pub(super) fn input_gradient_packed_len(isa: Isa, conv: &Conv2d) -> usize {
+    phases(isa, conv).map(|(_, _, len)| len).sum()
+}
+
+/// Packs the weights as one matrix `(taps·K, C)` per phase of the stride.
+pub(super) fn pack_input_gradient(isa: Isa, conv: &Conv2d, weight: &[f32], packed: &mut [f32]) {
+    let (c, k) = (conv.in_channels, conv.out_channels);
+    with_scratch(weight.len(), |ordered| {
+        weights::input_channels_last(conv, weight, ordered);
+        let mut rest = packed;
+        for (_, window, len) in phases(isa, conv) {
+            let (packed, after) = rest.split_at_mut(len);
+            let taps = window.taps(conv.kernel_width);
+            let row = |row: usize| &ordered[(row % k * conv.n_taps() + taps[row / k]) * c..][..c];
+            pack_panels(isa, c, row, packed);
+            rest = after;
+        }
+    });
+}
+
+/// `dy`, `(N, OH, OW, K)`, to `dx`, `(N, H, W, C)`.
+pub(super) fn input_gradient(
+    isa: Isa,
+    conv: &Conv2d,
+    packed: &[f32],
+    dy: &[f32],
+    epilogue: Epilogue<'_>,
+    dx: &mut [f32],
+) {
+    let (c, s) = (conv.in_channels, conv.stride);
+    let phases: Vec<_> = phases(isa, conv)
+        .scan(0, |start, (phase, window, len)| {
+            *start += len;
+            Some((phase, window, &packed[*start - len..*start]))
+        })
+        .collect();
+    dx.par_chunks_exact_mut(conv.in_len()).enumerate().for_each(|(image, dx)| {
+        for ((y0, x0), window, packed) in &phases {
+            let (depth, n_pixels) = (window.depth(), window.grid_len());
+            let filters = Panels {
+                values: packed,
+                stride: depth * gemm::panel_width(isa),
+                depth,
+                columns: c,
+            };
+            let at_a_time = pixels_at_a_time(depth);
+            for first in (0..n_pixels).step_by(at_a_time) {
+                let mut targets = [0; MAX_PIXELS];
+                let targets = &mut targets[..at_a_time.min(n_pixels - first)];
+                for (i, target) in targets.iter_mut().enumerate() {
+                    let (row, column) = ((first + i) / window.grid.1, (first + i) % window.grid.1);
+                    *target = ((y0 + row * s) * conv.width + x0 + column * s) * c;
+                }
+                if depth > 0 {
+                    let first = image * n_pixels + first;
+                    multiply(isa, window, dy, first, targets, filters, epilogue, dx);
+                } else if !epilogue.accumulate {
+                    // No window ever met these pixels.
+                    targets.iter().for_each(|&target| dx[target..target + c].fill(0.0));
+                }
             }
         }
-    }
-}
-
-fn rounded(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&value| value as f32).collect()
+    });
 }

@@ -1,125 +1,202 @@
-use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
 
-/// A shape with at least one window, a number of images and a number of filters.
-fn case() -> impl Strategy<Value = (ConvShape, usize, usize)> {
-    let axes = (1usize..4, 1usize..8, 1usize..8);
-    let window = (1usize..5, 1usize..5, 1usize..4, 0usize..4);
-    let shape =
-        (axes, window).prop_map(|((channels, height, width), (kh, kw, stride, padding))| {
-            let (kernel_height, kernel_width) = (kh, kw);
-            ConvShape { channels, height, width, kernel_height, kernel_width, stride, padding }
-        });
-    let fits = shape.prop_filter("no window fits", |shape| shape.out_len() > 0);
-    (fits, 1usize..4, 1usize..4)
+/// The same values for the same seed, in `-1..1`.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
 }
 
-/// Small whole numbers, of which every sum here is exact.
-fn values(len: usize) -> impl Strategy<Value = Vec<f32>> {
-    vec((-8i8..8).prop_map(f32::from), len)
+/// Relative distance in the L2 norm.
+fn distance(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let square = |v: f32| f64::from(v) * f64::from(v);
+    let apart: f64 = got.iter().zip(want).map(|(a, b)| square(a - b)).sum();
+    let norm: f64 = want.iter().copied().map(square).sum();
+    (apart / norm.max(1e-30)).sqrt()
 }
 
-fn problem() -> impl Strategy<Value = (ConvShape, usize, Vec<f32>, Vec<f32>, Vec<f32>)> {
-    case().prop_flat_map(|(shape, n, k)| {
-        let images = values(n * shape.image_len());
-        let weight = values(k * shape.patch_len());
-        let dy = values(n * k * shape.out_len());
-        (Just(shape), Just(n), images, weight, dy)
-    })
+/// Every pass of one convolution under every instruction set against the specification.
+fn check(conv: Conv2d, n: usize, algorithm: Algorithm, bound: f64) -> Result<(), String> {
+    let (x, dy) = (noise(n * conv.in_len(), 1), noise(n * conv.out_len(), 2));
+    let (weight, bias) = (noise(conv.weight_len(), 3), noise(conv.out_channels, 4));
+    let (old_y, old_dx) = (noise(dy.len(), 5), noise(x.len(), 6));
+    for isa in Isa::available() {
+        for (accumulate, relu) in [(false, false), (true, true)] {
+            let epilogue = Epilogue { accumulate, bias: Some(&bias), relu };
+            let (mut want, mut got) = (old_y.clone(), old_y.clone());
+            reference::forward(&conv, &weight, &x, epilogue, &mut want);
+            isa.force(|| {
+                let mut filters = Filters::new(conv, Pass::Forward, algorithm);
+                filters.pack(&weight);
+                forward(&filters, &x, epilogue, &mut got);
+            });
+            near(&got, &want, bound, (isa, "forward", conv))?;
+
+            let (mut want, mut got) = (old_dx.clone(), old_dx.clone());
+            reference::input_gradient(&conv, &weight, &dy, accumulate, &mut want);
+            isa.force(|| {
+                let mut filters = Filters::new(conv, Pass::InputGradient, algorithm);
+                filters.pack(&weight);
+                input_gradient(&filters, &dy, accumulate, &mut got);
+            });
+            near(&got, &want, bound, (isa, "input gradient", conv))?;
+        }
+        let (mut want, mut got) = (vec![9.0; weight.len()], vec![9.0; weight.len()]);
+        reference::weight_gradient(&conv, &x, &dy, &mut want);
+        isa.force(|| weight_gradient(&conv, algorithm, &x, &dy, &mut got));
+        near(&got, &want, bound, (isa, "weight gradient", conv))?;
+    }
+    Ok(())
 }
 
-fn columns(images: &[f32], n: usize, shape: &ConvShape) -> Vec<f32> {
-    let mut columns = vec![f32::NAN; shape.patch_len() * n * shape.out_len()];
-    im2col(images, shape, &mut columns);
-    columns
+fn near(got: &[f32], want: &[f32], bound: f64, what: impl std::fmt::Debug) -> Result<(), String> {
+    let apart = distance(got, want);
+    if apart <= bound { Ok(()) } else { Err(format!("{what:?}: {apart:e} > {bound:e}")) }
 }
 
-/// `Σ a[i, k]·b[k, j]`, given the two as functions.
-fn product(
-    (rows, inner, cols): (usize, usize, usize),
-    a: impl Fn(usize, usize) -> f32,
-    b: impl Fn(usize, usize) -> f32,
-) -> Vec<f32> {
-    let entry = |i, j| (0..inner).map(|k| a(i, k) * b(k, j)).sum();
-    (0..rows * cols).map(|at| entry(at / cols, at % cols)).collect()
+fn square(
+    channels: (usize, usize),
+    side: usize,
+    k: usize,
+    stride: usize,
+    padding: usize,
+) -> Conv2d {
+    Conv2d {
+        in_channels: channels.0,
+        out_channels: channels.1,
+        height: side,
+        width: side,
+        kernel_height: k,
+        kernel_width: k,
+        stride,
+        padding,
+    }
 }
+
+const DIRECT: f64 = 1e-6;
+const WINOGRAD: f64 = 1e-5;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn weights_times_columns_is_the_convolution((shape, n, images, weight, _) in problem()) {
-        let (k, patch, len) = (weight.len() / shape.patch_len(), shape.patch_len(), shape.out_len());
-        let columns = columns(&images, n, &shape);
-        let by_filter = product(
-            (k, patch, n * len),
-            |i, t| weight[i * patch + t],
-            |t, j| columns[t * n * len + j],
-        );
-        let want = direct::forward(&images, &weight, &shape);
-        for (at, want) in want.into_iter().enumerate() {
-            let (image, filter, window) = (at / (k * len), at / len % k, at % len);
-            prop_assert_eq!(by_filter[(filter * n + image) * len + window], want);
-        }
-    }
-
-    #[test]
-    fn folding_the_columns_gradient_is_the_images_gradient((shape, n, _, weight, dy) in problem()) {
-        let (k, patch, len) = (weight.len() / shape.patch_len(), shape.patch_len(), shape.out_len());
-        let columns = product(
-            (patch, k, n * len),
-            |t, i| weight[i * patch + t],
-            |i, j| dy[(j / len * k + i) * len + j % len],
-        );
-        let mut got = vec![f32::NAN; n * shape.image_len()];
-        col2im(&columns, &shape, &mut got);
-        prop_assert_eq!(got, direct::backward_data(&dy, &weight, &shape));
-    }
-
-    #[test]
-    fn output_gradient_times_columns_is_the_weights_gradient(
-        (shape, n, images, weight, dy) in problem(),
+    fn any_shape_directly(
+        channels in (1usize..40, 1usize..40), sides in (1usize..11, 1usize..11),
+        kernel in (1usize..5, 1usize..5), stride in 1usize..4, padding in 0usize..3, n in 1usize..4,
     ) {
-        let (k, patch, len) = (weight.len() / shape.patch_len(), shape.patch_len(), shape.out_len());
-        let columns = columns(&images, n, &shape);
-        let got = product(
-            (k, n * len, patch),
-            |i, j| dy[(j / len * k + i) * len + j % len],
-            |j, t| columns[t * n * len + j],
-        );
-        prop_assert_eq!(got, direct::backward_weight(&images, &dy, &shape));
+        let conv = Conv2d {
+            in_channels: channels.0, out_channels: channels.1, height: sides.0, width: sides.1,
+            kernel_height: kernel.0, kernel_width: kernel.1, stride, padding,
+        };
+        prop_assume!(conv.out_len() > 0);
+        check(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn any_shape_by_winograd(
+        channels in (1usize..5, 1usize..5), sides in (1usize..14, 1usize..14),
+        padding in 0usize..3, n in 1usize..9,
+    ) {
+        let conv = Conv2d {
+            in_channels: 16 * channels.0, out_channels: 16 * channels.1, height: sides.0,
+            width: sides.1, kernel_height: 3, kernel_width: 3, stride: 1, padding,
+        };
+        prop_assume!(conv.out_len() > 0);
+        prop_assert_eq!(conv.algorithm(), Algorithm::Winograd);
+        check(conv, n, Algorithm::Winograd, WINOGRAD).map_err(TestCaseError::fail)?;
     }
 }
 
 #[test]
-fn a_window_that_never_touches_a_column_of_the_image_sees_zeros() {
-    // One pixel, padded to 5 × 5, under 3 × 3 windows two apart: the corners see only padding.
-    let shape = ConvShape {
-        channels: 1,
-        height: 1,
-        width: 1,
-        kernel_height: 2,
-        kernel_width: 2,
-        stride: 3,
-        padding: 2,
-    };
-    assert_eq!((shape.out_height(), shape.out_width()), (2, 2));
-    assert_eq!(columns(&[7.0], 1, &shape), [0.0; 16]);
+fn the_layers_of_the_networks() {
+    for (channels, side, k, stride, padding) in [
+        ((3, 64), 32, 3, 1, 1),
+        ((64, 64), 32, 3, 1, 1),
+        ((64, 128), 32, 3, 2, 1),
+        ((64, 128), 32, 1, 2, 0),
+        ((256, 256), 8, 3, 1, 1),
+        ((2048, 10), 1, 1, 1, 0),
+    ] {
+        let conv = square(channels, side, k, stride, padding);
+        check(conv, 2, conv.algorithm(), WINOGRAD).unwrap();
+    }
 }
 
 #[test]
-#[should_panic(expected = "do not fit")]
-fn columns_of_another_size_are_a_bug() {
-    let shape = ConvShape {
-        channels: 1,
-        height: 3,
-        width: 3,
-        kernel_height: 3,
-        kernel_width: 3,
-        stride: 1,
-        padding: 0,
+fn winograd_takes_its_place_only_where_it_applies() {
+    assert_eq!(square((64, 64), 32, 3, 1, 1).algorithm(), Algorithm::Winograd);
+    for conv in [
+        square((24, 64), 32, 3, 1, 1),
+        square((64, 10), 32, 3, 1, 1),
+        square((64, 64), 32, 3, 2, 1),
+        square((64, 64), 32, 1, 1, 0),
+    ] {
+        assert_eq!(conv.algorithm(), Algorithm::Direct);
+        let filters = Filters::new(conv, Pass::Forward, Algorithm::Winograd);
+        assert_eq!(filters.algorithm(), Algorithm::Direct, "asked for in vain");
+    }
+}
+
+/// NaN and infinity reach what depends on them, and nothing else.
+#[test]
+fn a_nan_travels() {
+    let conv = square((16, 16), 6, 3, 1, 1);
+    let mut x = noise(2 * conv.in_len(), 1);
+    x[conv.in_len()] = f32::NAN;
+    let mut filters = Filters::new(conv, Pass::Forward, Algorithm::Direct);
+    filters.pack(&noise(conv.weight_len(), 2));
+    let mut y = vec![0.0; 2 * conv.out_len()];
+    forward(&filters, &x, Epilogue { relu: true, ..Epilogue::default() }, &mut y);
+    for (at, y) in y.iter().enumerate() {
+        let (image, row, column) = (at / conv.out_len(), at / 96 % 6, at / 16 % 6);
+        assert_eq!(y.is_nan(), image == 1 && row < 2 && column < 2, "at {at}");
+    }
+}
+
+#[test]
+fn no_images_give_nothing_and_a_zero_gradient() {
+    for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
+        let conv = square((16, 16), 6, 3, 1, 1);
+        let filters = Filters::new(conv, Pass::Forward, algorithm);
+        forward(&filters, &[], Epilogue::default(), &mut []);
+        let mut dweight = vec![9.0; conv.weight_len()];
+        weight_gradient(&conv, algorithm, &[], &[], &mut dweight);
+        assert!(dweight.iter().all(|&value| value == 0.0));
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    let run = |n_threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        pool.install(|| {
+            let mut bits = Vec::new();
+            for conv in [square((16, 32), 12, 3, 1, 1), square((3, 24), 12, 3, 2, 1)] {
+                let (x, dy) = (noise(20 * conv.in_len(), 1), noise(20 * conv.out_len(), 2));
+                let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+                let mut dweight = vec![0.0; conv.weight_len()];
+                let weight = noise(conv.weight_len(), 3);
+                let [mut there, mut back] = [Pass::Forward, Pass::InputGradient]
+                    .map(|pass| Filters::new(conv, pass, conv.algorithm()));
+                there.pack(&weight);
+                back.pack(&weight);
+                forward(&there, &x, Epilogue::default(), &mut y);
+                input_gradient(&back, &dy, false, &mut dx);
+                weight_gradient(&conv, conv.algorithm(), &x, &dy, &mut dweight);
+                let all = y.iter().chain(&dx).chain(&dweight);
+                bits.extend(all.map(|value| value.to_bits()));
+            }
+            bits
+        })
     };
-    im2col(&[0.0; 9], &shape, &mut [0.0; 8]);
+    let one = run(1);
+    assert!(one == run(2) && one == run(5));
 }

@@ -117,18 +117,6 @@ proptest! {
     }
 }
 
-#[test]
-fn bias_is_added_to_its_channel_and_its_gradient_is_the_channels_sum() {
-    let shape = NormShape { channels: 2, plane_len: 3 };
-    let mut x = [0.0; 12];
-    add_bias(&mut x, shape, &[1.0, 20.0]);
-    assert_eq!(x[..6], [1.0, 1.0, 1.0, 20.0, 20.0, 20.0]);
-    assert_eq!(x[..6], x[6..]);
-    let mut totals = [9.0; 2];
-    channel_sums(&x, shape, &mut totals);
-    assert_eq!(totals, [6.0, 120.0]);
-}
-
 /// Central differences need steps that f32 cannot take, so the objective is evaluated on f64
 /// copies of the input.
 #[test]

@@ -45,7 +45,7 @@ proptest! {
         let x = noise(&[n, c, h, w], seed);
         let weight = noise(&[filters, c, kernel[0], kernel[1]], seed ^ 1);
         let bias = noise(&[filters], seed ^ 2);
-        let params = Conv2dParams { stride, padding };
+        let params = Conv2dParams { stride, padding, algorithm: crate::Algorithm::Direct };
         agree(
             &[x, weight, bias],
             1e-5,

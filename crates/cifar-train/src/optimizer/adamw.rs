@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, Var};
+use cifar_kernels::optimizer::{self, AdamWStep};
 use serde::{Deserialize, Serialize};
 
-use super::{OptimizerStateError, refuse_rest, slot_names, take_slots};
+use super::{OptimizerStateError, Slots, named, refuse_rest, take, update_in_place};
 use crate::recipe::{RecipeError, require};
 use crate::schedule::StepSize;
 
-const FIRST: &str = "exp_avg";
-const SECOND: &str = "exp_avg_sq";
+/// The averages of the gradient and of its square.
+const SLOTS: [&str; 2] = ["exp_avg", "exp_avg_sq"];
 const STEP: &str = "step";
 
 /// Constants of [`AdamW`].
@@ -51,8 +52,7 @@ impl AdamWConfig {
 pub struct AdamW {
     config: AdamWConfig,
     weights: Vec<(String, Var)>,
-    first: Vec<Tensor>,
-    second: Vec<Tensor>,
+    moments: Vec<Slots<2>>,
     step: i64,
 }
 
@@ -62,34 +62,43 @@ impl AdamW {
     /// # Errors
     /// candle's, where the moments cannot be allocated.
     pub fn new(config: AdamWConfig, weights: Vec<(String, Var)>) -> Result<Self> {
-        let zeros = || weights.iter().map(|(_, var)| var.zeros_like()).collect::<Result<Vec<_>>>();
-        let (first, second) = (zeros()?, zeros()?);
-        Ok(Self { config, weights, first, second, step: 0 })
+        let moments = weights.iter().map(|(_, var)| Slots::zeros(var)).collect::<Result<_>>()?;
+        Ok(Self { config, weights, moments, step: 0 })
     }
 
-    pub(super) fn step(&mut self, gradients: &[Tensor], size: StepSize) -> Result<()> {
+    pub(super) fn step(
+        &mut self,
+        gradients: &[Tensor],
+        size: StepSize,
+        gradient_scale: f64,
+    ) -> Result<()> {
         let AdamWConfig { beta2, eps, weight_decay, .. } = self.config;
         let beta1 = size.momentum.unwrap_or(self.config.beta1);
         self.step += 1;
-        let step_size = size.learning_rate / (1.0 - beta1.powf(self.step as f64));
-        let second_correction = (1.0 - beta2.powf(self.step as f64)).sqrt();
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        for (((_, var), gradient), (first, second)) in
-            self.weights.iter().zip(gradients).zip(moments)
+        let step = AdamWStep {
+            gradient_scale: gradient_scale as f32,
+            beta1,
+            beta2,
+            step_size: size.learning_rate / (1.0 - beta1.powf(self.step as f64)),
+            second_correction: (1.0 - beta2.powf(self.step as f64)).sqrt(),
+            eps,
+            decay: 1.0 - size.learning_rate * weight_decay,
+        };
+        for (((_, var), gradient), moments) in
+            self.weights.iter().zip(gradients).zip(&mut self.moments)
         {
-            *first = (&*first + ((gradient - &*first)? * (1.0 - beta1))?)?;
-            *second = ((&*second * beta2)? + (gradient.sqr()? * (1.0 - beta2))?)?;
-            let denominator = ((second.sqrt()? / second_correction)? + eps)?;
-            let decayed = (var.as_detached_tensor() * (1.0 - size.learning_rate * weight_decay))?;
-            var.set(&(decayed - ((&*first / denominator)? * step_size)?)?)?;
+            match moments {
+                Slots::Values([first, second]) => update_in_place(var, gradient, |w, g| {
+                    optimizer::adamw(w, g, first, second, &step);
+                })?,
+                Slots::Tensors(moments) => update(var, gradient, moments, &step)?,
+            }
         }
         Ok(())
     }
 
     pub(super) fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        let mut state: BTreeMap<String, Tensor> = slot_names(FIRST, &self.weights, &self.first)
-            .chain(slot_names(SECOND, &self.weights, &self.second))
-            .collect();
+        let mut state = named(SLOTS, &self.weights, &self.moments)?;
         state.insert(STEP.to_owned(), Tensor::new(self.step, &Device::Cpu)?);
         Ok(state)
     }
@@ -101,10 +110,24 @@ impl AdamW {
         let step =
             state.remove(STEP).ok_or_else(|| OptimizerStateError::Missing(STEP.to_owned()))?;
         let step = step.to_scalar::<i64>()?;
-        let first = take_slots(state, FIRST, &self.weights)?;
-        let second = take_slots(state, SECOND, &self.weights)?;
+        let moments = take(state, SLOTS, &self.weights)?;
         refuse_rest(state)?;
-        (self.step, self.first, self.second) = (step, first, second);
+        (self.step, self.moments) = (step, moments);
         Ok(())
     }
+}
+
+/// [`optimizer::adamw`] by candle's operations.
+fn update(
+    var: &Var,
+    gradient: &Tensor,
+    [first, second]: &mut [Tensor; 2],
+    step: &AdamWStep,
+) -> Result<()> {
+    let gradient = (gradient * f64::from(step.gradient_scale))?;
+    *first = (&*first + ((&gradient - &*first)? * (1.0 - step.beta1))?)?;
+    *second = ((&*second * step.beta2)? + (gradient.sqr()? * (1.0 - step.beta2))?)?;
+    let denominator = ((second.sqrt()? / step.second_correction)? + step.eps)?;
+    let decayed = (var.as_detached_tensor() * step.decay)?;
+    var.set(&(decayed - ((&*first / denominator)? * step.step_size)?)?)
 }

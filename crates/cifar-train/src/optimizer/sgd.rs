@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor, Var};
+use cifar_kernels::optimizer::{self, SgdStep};
 use serde::{Deserialize, Serialize};
 
-use super::{OptimizerStateError, refuse_rest, slot_names, take_slots};
+use super::{OptimizerStateError, Slots, in_place, named, refuse_rest, take, update_in_place};
 use crate::recipe::{RecipeError, require};
 use crate::schedule::StepSize;
 
-const SLOT: &str = "momentum_buffer";
+const SLOTS: [&str; 1] = ["momentum_buffer"];
 
 /// Constants of [`Sgd`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,7 +53,7 @@ pub struct Sgd {
     weights: Vec<(String, Var)>,
     /// One per weight; empty where there is no momentum. PyTorch starts the buffer as the first
     /// gradient, which is what a zero buffer gives without dampening.
-    buffers: Vec<Tensor>,
+    buffers: Vec<Slots<1>>,
 }
 
 impl Sgd {
@@ -62,33 +63,43 @@ impl Sgd {
     /// candle's, where the buffers cannot be allocated.
     pub fn new(config: SgdConfig, weights: Vec<(String, Var)>) -> Result<Self> {
         let buffers = if config.momentum > 0.0 {
-            weights.iter().map(|(_, var)| var.zeros_like()).collect::<Result<_>>()?
+            weights.iter().map(|(_, var)| Slots::zeros(var)).collect::<Result<_>>()?
         } else {
             Vec::new()
         };
         Ok(Self { config, weights, buffers })
     }
 
-    pub(super) fn step(&mut self, gradients: &[Tensor], size: StepSize) -> Result<()> {
-        let SgdConfig { nesterov, weight_decay, .. } = self.config;
-        let momentum = size.momentum.unwrap_or(self.config.momentum);
+    pub(super) fn step(
+        &mut self,
+        gradients: &[Tensor],
+        size: StepSize,
+        gradient_scale: f64,
+    ) -> Result<()> {
+        let step = SgdStep {
+            gradient_scale: gradient_scale as f32,
+            learning_rate: size.learning_rate,
+            momentum: size.momentum.unwrap_or(self.config.momentum),
+            nesterov: self.config.nesterov,
+            weight_decay: self.config.weight_decay,
+        };
         for (i, ((_, var), gradient)) in self.weights.iter().zip(gradients).enumerate() {
-            let weight = var.as_detached_tensor();
-            let mut update = gradient.clone();
-            if weight_decay > 0.0 {
-                update = (update + (&weight * weight_decay)?)?;
+            match self.buffers.get_mut(i) {
+                Some(Slots::Values([buffer])) => update_in_place(var, gradient, |w, g| {
+                    optimizer::sgd(w, g, Some(buffer.as_mut_slice()), &step);
+                })?,
+                None if in_place(var) => {
+                    update_in_place(var, gradient, |w, g| optimizer::sgd(w, g, None, &step))?;
+                }
+                Some(Slots::Tensors([buffer])) => update(var, gradient, Some(buffer), &step)?,
+                None => update(var, gradient, None, &step)?,
             }
-            if let Some(buffer) = self.buffers.get_mut(i) {
-                *buffer = ((&*buffer * momentum)? + &update)?;
-                update = if nesterov { (update + (&*buffer * momentum)?)? } else { buffer.clone() };
-            }
-            var.set(&(weight - (update * size.learning_rate)?)?)?;
         }
         Ok(())
     }
 
-    pub(super) fn state(&self) -> BTreeMap<String, Tensor> {
-        slot_names(SLOT, &self.weights, &self.buffers).collect()
+    pub(super) fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        named(SLOTS, &self.weights, &self.buffers)
     }
 
     pub(super) fn load_state(
@@ -96,9 +107,24 @@ impl Sgd {
         state: &mut BTreeMap<String, Tensor>,
     ) -> std::result::Result<(), OptimizerStateError> {
         let n_slots = self.buffers.len();
-        let buffers = take_slots(state, SLOT, &self.weights[..n_slots])?;
+        let buffers = take(state, SLOTS, &self.weights[..n_slots])?;
         refuse_rest(state)?;
         self.buffers = buffers;
         Ok(())
     }
+}
+
+/// [`optimizer::sgd`] by candle's operations.
+fn update(var: &Var, gradient: &Tensor, buffer: Option<&mut Tensor>, step: &SgdStep) -> Result<()> {
+    let weight = var.as_detached_tensor();
+    let mut update = (gradient * f64::from(step.gradient_scale))?;
+    if step.weight_decay > 0.0 {
+        update = (update + (&weight * step.weight_decay)?)?;
+    }
+    if let Some(buffer) = buffer {
+        *buffer = ((&*buffer * step.momentum)? + &update)?;
+        update =
+            if step.nesterov { (update + (&*buffer * step.momentum)?)? } else { buffer.clone() };
+    }
+    var.set(&(weight - (update * step.learning_rate)?)?)
 }

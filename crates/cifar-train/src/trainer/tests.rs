@@ -28,7 +28,7 @@ impl Tiny {
     }
 
     fn learner(&self) -> Learner<'_> {
-        Learner { module: self, variables: &self.0 }
+        Learner { module: self, variables: &self.0, net: None }
     }
 
     fn weights(&self) -> Vec<u32> {

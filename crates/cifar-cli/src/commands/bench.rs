@@ -1,0 +1,131 @@
+//! `cifar bench`: how fast training steps and evaluation run on this machine.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use candle_core::Device;
+use cifar_data::Batch;
+use cifar_kernels::isa::Isa;
+use cifar_models::Model;
+use cifar_net::Inference;
+use cifar_train::{Engine, Optimizer, Recipe, StepSize, clip_factor, global_norm};
+use serde::Serialize;
+
+use crate::args::BenchArgs;
+use crate::console::Console;
+use crate::{host, recipes, session};
+
+/// The JSON document.
+#[derive(Serialize)]
+struct Report<'a> {
+    recipe: &'a str,
+    pass: &'static str,
+    instructions: String,
+    threads: usize,
+    batch_size: usize,
+    steps: usize,
+    images_per_second: f64,
+    /// Of the slowest and fastest tenth of the steps.
+    images_per_second_range: [f64; 2],
+    peak_rss_bytes: Option<u64>,
+}
+
+pub(crate) fn run(args: &BenchArgs, console: &mut Console) -> anyhow::Result<()> {
+    let mut recipe = recipes::load(&args.recipe, &args.set)?;
+    recipe.batch_size = args.batch_size.unwrap_or(recipe.batch_size);
+    ensure!(recipe.batch_size > 0, "--batch-size is 0, expected at least 1");
+    let steps = args.steps;
+    let (device, _) = host::device(&args.compute)?;
+    let model = session::new_model(&recipe, N_CLASSES, &device)?;
+    let batch = batch(recipe.batch_size);
+    let times = match args.eval {
+        true => evaluate(&model, &batch, steps)?,
+        false => train(&model, &recipe, &batch, steps, &device)?,
+    };
+    let speed = |time: Duration| recipe.batch_size as f64 / time.as_secs_f64();
+    let at = |tenths: usize| speed(times[(times.len() - 1) * tenths / 10]);
+    let report = Report {
+        recipe: &recipe.name,
+        pass: if args.eval { "evaluation" } else { "training" },
+        instructions: Isa::current().to_string(),
+        threads: rayon::current_num_threads(),
+        batch_size: recipe.batch_size,
+        steps,
+        images_per_second: at(5),
+        images_per_second_range: [at(9), at(1)],
+        peak_rss_bytes: host::peak_rss_bytes(),
+    };
+    console.line(format!(
+        "{} of {}, batch {}, {} threads, {}: {:.0} images/s ({:.0} to {:.0}), peak memory {} MB",
+        report.pass,
+        report.recipe,
+        report.batch_size,
+        report.threads,
+        report.instructions,
+        report.images_per_second,
+        report.images_per_second_range[0],
+        report.images_per_second_range[1],
+        report.peak_rss_bytes.map_or_else(|| "?".to_owned(), |b| (b / 1_000_000).to_string()),
+    ))?;
+    Ok(console.document(&report)?)
+}
+
+const N_CLASSES: usize = 10;
+
+/// Steps before the clock starts.
+const WARM_UP: usize = 5;
+
+/// Pictures of noise; a step takes as long on them as on any others.
+fn batch(n: usize) -> Batch {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    Batch {
+        images: (0..n * 3 * 32 * 32).map(|_| next()).collect(),
+        labels: (0..n as u32).map(|i| i % N_CLASSES as u32).collect(),
+        indices: (0..n as u32).collect(),
+    }
+}
+
+/// Whole optimiser steps, clipping included.
+fn train(
+    model: &Model,
+    recipe: &Recipe,
+    batch: &Batch,
+    steps: usize,
+    device: &Device,
+) -> anyhow::Result<Vec<Duration>> {
+    let learner = session::learner(model);
+    let mut engine = Engine::new(&learner, recipe.convolution, device)?;
+    let mut optimizer = Optimizer::new(recipe.optimizer, learner.trainable())?;
+    let size = StepSize { learning_rate: recipe.optimizer.learning_rate() / 25.0, momentum: None };
+    timed(steps, || {
+        let pass = engine.forward_backward(&learner, batch, recipe)?;
+        let norm = global_norm(&pass.gradients)?;
+        ensure!(norm.is_finite(), "the loss on noise has grown beyond bounds");
+        let factor = recipe.clip_norm.map_or(1.0, |max_norm| clip_factor(norm, max_norm));
+        Ok(optimizer.step(&pass.gradients, size, factor)?)
+    })
+}
+
+fn evaluate(model: &Model, batch: &Batch, steps: usize) -> anyhow::Result<Vec<Duration>> {
+    let mut frozen = Inference::new(&model.net, &model.variables)?;
+    timed(steps, || Ok(frozen.logits(&batch.images).map(drop)?))
+}
+
+/// The times of `n` calls, from the shortest to the longest.
+fn timed(n: usize, mut f: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<Duration>> {
+    for _ in 0..WARM_UP.min(n) {
+        f()?;
+    }
+    let mut times = Vec::with_capacity(n);
+    for _ in 0..n {
+        let start = Instant::now();
+        f()?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    Ok(times)
+}

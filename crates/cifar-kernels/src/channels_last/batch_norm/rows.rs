@@ -1,0 +1,349 @@
+//! The loops over rows, a few vectors of channels at a time.
+
+use super::Affine;
+use crate::simd::{Lane, Simd, per_isa};
+
+/// `body::<S, B>(simd, channel, …)` for all channels: in blocks of four vectors, of one, and of
+/// one value.
+macro_rules! by_channels {
+    ($s:ident, $channels:expr, $body:ident($($arg:expr),*)) => {{
+        let (mut channel, channels) = (0, $channels);
+        while channel + 4 * S::LANES <= channels {
+            // SAFETY: the caller's; four vectors of channels are left.
+            unsafe { $body::<S, 4>($s, channel, $($arg),*) };
+            channel += 4 * S::LANES;
+        }
+        while channel + S::LANES <= channels {
+            // SAFETY: the caller's; a vector of channels is left.
+            unsafe { $body::<S, 1>($s, channel, $($arg),*) };
+            channel += S::LANES;
+        }
+        while channel < channels {
+            // SAFETY: the caller's; a channel is left.
+            unsafe { $body::<Lane, 1>(Lane, channel, $($arg),*) };
+            channel += 1;
+        }
+    }};
+}
+
+/// `B` vectors from `at`.
+///
+/// # Safety
+/// So many values are there.
+#[inline(always)]
+unsafe fn load<S: Simd, const B: usize>(s: S, x: &[f32], at: usize) -> [S::V; B] {
+    let mut v = [s.splat(0.0); B];
+    for (b, v) in v.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *v = unsafe { s.load(x.as_ptr().add(at + b * S::LANES)) };
+    }
+    v
+}
+
+/// # Safety
+/// As for [`load`].
+#[inline(always)]
+unsafe fn store<S: Simd, const B: usize>(s: S, x: &mut [f32], at: usize, v: [S::V; B]) {
+    for (b, v) in v.into_iter().enumerate() {
+        // SAFETY: the caller's.
+        unsafe { s.store(x.as_mut_ptr().add(at + b * S::LANES), v) };
+    }
+}
+
+per_isa! {
+    pub(super) unsafe fn moments(x: &[f32], means: &mut [f32], squares: &mut [f32]) = moments_body
+}
+
+/// Mean and sum of squared deviations of each channel.
+///
+/// # Safety
+/// `x`: whole rows of as many values as `means` and `squares` have.
+#[inline(always)]
+unsafe fn moments_body<S: Simd, const M: usize>(
+    s: S,
+    x: &[f32],
+    means: &mut [f32],
+    squares: &mut [f32],
+) {
+    by_channels!(s, means.len(), moments_of(x, means, squares));
+}
+
+/// # Safety
+/// As for [`moments_body`]; `B` vectors of channels from `channel`.
+#[inline(always)]
+unsafe fn moments_of<S: Simd, const B: usize>(
+    s: S,
+    channel: usize,
+    x: &[f32],
+    means: &mut [f32],
+    squares: &mut [f32],
+) {
+    let (c, n_rows) = (means.len(), x.len() / means.len());
+    let share = s.splat(1.0 / n_rows as f32);
+    let mut total = [s.splat(0.0); B];
+    for row in 0..n_rows {
+        // SAFETY: a row of `x`.
+        let v = unsafe { load::<S, B>(s, x, row * c + channel) };
+        for b in 0..B {
+            total[b] = s.add(total[b], v[b]);
+        }
+    }
+    // The mean but for its rounding; what is left of it is taken off below.
+    let mut mean = total;
+    for mean in &mut mean {
+        *mean = s.mul(*mean, share);
+    }
+    let (mut rest, mut square) = ([s.splat(0.0); B], [s.splat(0.0); B]);
+    for row in 0..n_rows {
+        // SAFETY: a row of `x`.
+        let v = unsafe { load::<S, B>(s, x, row * c + channel) };
+        for b in 0..B {
+            let v = s.sub(v[b], mean[b]);
+            rest[b] = s.add(rest[b], v);
+            square[b] = s.mul_add(v, v, square[b]);
+        }
+    }
+    for b in 0..B {
+        let left = s.mul(rest[b], share);
+        square[b] = s.sub(square[b], s.mul(rest[b], left));
+        mean[b] = s.add(mean[b], left);
+    }
+    // SAFETY: the channels of both.
+    unsafe {
+        store::<S, B>(s, means, channel, mean);
+        store::<S, B>(s, squares, channel, square);
+    }
+}
+
+per_isa! {
+    pub(super) unsafe fn apply_rows(
+        x: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: bool, y: &mut [f32],
+    ) = apply_rows_body
+}
+
+/// # Safety
+/// `x`, `residual` and `y`: whole rows of as many values as `affine` has, all of one length.
+#[inline(always)]
+unsafe fn apply_rows_body<S: Simd, const M: usize>(
+    s: S,
+    x: &[f32],
+    affine: Affine<'_>,
+    residual: Option<&[f32]>,
+    relu: bool,
+    y: &mut [f32],
+) {
+    let c = affine.mean.len();
+    for row in (0..x.len()).step_by(c) {
+        by_channels!(s, c, apply_to(row, x, affine, residual, relu, y));
+    }
+}
+
+/// # Safety
+/// As for [`apply_rows_body`]; `B` vectors of channels from `channel` of the row at `row`.
+#[expect(clippy::too_many_arguments, reason = "those of `apply`, and where")]
+#[inline(always)]
+unsafe fn apply_to<S: Simd, const B: usize>(
+    s: S,
+    channel: usize,
+    row: usize,
+    x: &[f32],
+    affine: Affine<'_>,
+    residual: Option<&[f32]>,
+    relu: bool,
+    y: &mut [f32],
+) {
+    let at = row + channel;
+    // SAFETY: the channels of a row.
+    let mut v = unsafe { mapped::<S, B>(s, channel, load::<S, B>(s, x, at), affine) };
+    if let Some(residual) = residual {
+        // SAFETY: the channels of a row.
+        let residual = unsafe { load::<S, B>(s, residual, at) };
+        for b in 0..B {
+            v[b] = s.add(v[b], residual[b]);
+        }
+    }
+    if relu {
+        for v in &mut v {
+            *v = s.relu(*v);
+        }
+    }
+    // SAFETY: the channels of a row.
+    unsafe { store::<S, B>(s, y, at, v) };
+}
+
+/// The affine map. Both passes call this, so that the ReLU's gate is the same in both.
+///
+/// # Safety
+/// `B` vectors of channels from `channel`.
+#[inline(always)]
+unsafe fn mapped<S: Simd, const B: usize>(
+    s: S,
+    channel: usize,
+    mut v: [S::V; B],
+    affine: Affine<'_>,
+) -> [S::V; B] {
+    // SAFETY: the caller's.
+    let (mean, scale, bias) = unsafe {
+        (
+            load::<S, B>(s, affine.mean, channel),
+            load::<S, B>(s, affine.scale, channel),
+            load::<S, B>(s, affine.bias, channel),
+        )
+    };
+    for b in 0..B {
+        v[b] = s.mul_add(s.sub(v[b], mean[b]), scale[b], bias[b]);
+    }
+    v
+}
+
+per_isa! {
+    pub(super) unsafe fn gradient_sums(
+        x: &[f32], dy: &[f32], affine: Affine<'_>, relu: bool, sums: &mut [f32],
+    ) = gradient_sums_body
+}
+
+/// `Σ dz` of each channel, then `Σ dz·(x − mean)`.
+///
+/// # Safety
+/// `x`, `dy`: whole rows of as many values as `affine` has, of one length; `sums`: twice as many.
+#[inline(always)]
+unsafe fn gradient_sums_body<S: Simd, const M: usize>(
+    s: S,
+    x: &[f32],
+    dy: &[f32],
+    affine: Affine<'_>,
+    relu: bool,
+    sums: &mut [f32],
+) {
+    by_channels!(s, affine.mean.len(), gradient_sums_of(x, dy, affine, relu, sums));
+}
+
+/// # Safety
+/// As for [`gradient_sums_body`]; `B` vectors of channels from `channel`.
+#[inline(always)]
+unsafe fn gradient_sums_of<S: Simd, const B: usize>(
+    s: S,
+    channel: usize,
+    x: &[f32],
+    dy: &[f32],
+    affine: Affine<'_>,
+    relu: bool,
+    sums: &mut [f32],
+) {
+    let c = affine.mean.len();
+    // SAFETY: the channels.
+    let mean = unsafe { load::<S, B>(s, affine.mean, channel) };
+    let (mut total, mut product) = ([s.splat(0.0); B], [s.splat(0.0); B]);
+    for row in (0..x.len()).step_by(c) {
+        // SAFETY: the channels of a row.
+        let (v, mut dz) =
+            unsafe { (load::<S, B>(s, x, row + channel), load::<S, B>(s, dy, row + channel)) };
+        if relu {
+            // SAFETY: the channels.
+            let y = unsafe { mapped::<S, B>(s, channel, v, affine) };
+            for b in 0..B {
+                dz[b] = s.gated(y[b], dz[b]);
+            }
+        }
+        for b in 0..B {
+            total[b] = s.add(total[b], dz[b]);
+            product[b] = s.mul_add(s.sub(v[b], mean[b]), dz[b], product[b]);
+        }
+    }
+    // SAFETY: the channels of both.
+    unsafe {
+        store::<S, B>(s, sums, channel, total);
+        store::<S, B>(s, sums, c + channel, product);
+    }
+}
+
+per_isa! {
+    pub(super) unsafe fn input_gradient_rows(
+        x: &[f32], dy: Option<&[f32]>, affine: Affine<'_>, relu: bool, mean_dz: &[f32],
+        slope: &[f32], dx: &mut [f32],
+    ) = input_gradient_rows_body
+}
+
+/// # Safety
+/// `x`, `dy`, `dx`: whole rows of as many values as `affine`, `mean_dz` and `slope` have, all of
+/// one length.
+#[expect(clippy::too_many_arguments, reason = "those of `input_gradient`")]
+#[inline(always)]
+unsafe fn input_gradient_rows_body<S: Simd, const M: usize>(
+    s: S,
+    x: &[f32],
+    dy: Option<&[f32]>,
+    affine: Affine<'_>,
+    relu: bool,
+    mean_dz: &[f32],
+    slope: &[f32],
+    dx: &mut [f32],
+) {
+    let c = affine.mean.len();
+    for row in (0..x.len()).step_by(c) {
+        by_channels!(s, c, input_gradient_to(row, x, dy, affine, relu, mean_dz, slope, dx));
+    }
+}
+
+/// # Safety
+/// As for [`input_gradient_rows_body`]; `B` vectors of channels from `channel` of the row at `row`.
+#[expect(clippy::too_many_arguments, reason = "those of `input_gradient`, and where")]
+#[inline(always)]
+unsafe fn input_gradient_to<S: Simd, const B: usize>(
+    s: S,
+    channel: usize,
+    row: usize,
+    x: &[f32],
+    dy: Option<&[f32]>,
+    affine: Affine<'_>,
+    relu: bool,
+    mean_dz: &[f32],
+    slope: &[f32],
+    dx: &mut [f32],
+) {
+    let at = row + channel;
+    // SAFETY: the channels, and those of a row.
+    unsafe {
+        let v = load::<S, B>(s, x, at);
+        let mut dz = load::<S, B>(s, dy.unwrap_or(dx), at);
+        if relu {
+            let y = mapped::<S, B>(s, channel, v, affine);
+            for b in 0..B {
+                dz[b] = s.gated(y[b], dz[b]);
+            }
+        }
+        let (mean, scale) =
+            (load::<S, B>(s, affine.mean, channel), load::<S, B>(s, affine.scale, channel));
+        let (mean_dz, slope) = (load::<S, B>(s, mean_dz, channel), load::<S, B>(s, slope, channel));
+        for b in 0..B {
+            let along = s.mul(s.sub(v[b], mean[b]), slope[b]);
+            dz[b] = s.mul(scale[b], s.sub(s.sub(dz[b], mean_dz[b]), along));
+        }
+        store::<S, B>(s, dx, at, dz);
+    }
+}
+
+per_isa! {
+    pub(super) unsafe fn gate_values(y: &[f32], dy: &mut [f32]) = gate_values_body
+}
+
+/// # Safety
+/// `y` and `dy` are of one length.
+#[inline(always)]
+unsafe fn gate_values_body<S: Simd, const M: usize>(s: S, y: &[f32], dy: &mut [f32]) {
+    by_channels!(s, y.len(), gate_from(y, dy));
+}
+
+/// # Safety
+/// `B` vectors of values from `at`.
+#[inline(always)]
+unsafe fn gate_from<S: Simd, const B: usize>(s: S, at: usize, y: &[f32], dy: &mut [f32]) {
+    // SAFETY: the caller's.
+    unsafe {
+        let (y, mut v) = (load::<S, B>(s, y, at), load::<S, B>(s, dy, at));
+        for b in 0..B {
+            v[b] = s.gated(y[b], v[b]);
+        }
+        store::<S, B>(s, dy, at, v);
+    }
+}

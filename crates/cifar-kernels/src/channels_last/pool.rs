@@ -1,0 +1,371 @@
+//! Max and average pooling.
+
+#![expect(unsafe_code, reason = "code compiled for an instruction set; see the SAFETY comments")]
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::isa::Isa;
+use crate::pool::PoolShape;
+use crate::simd::{Lane, Simd, per_isa};
+
+/// The largest value of each window, channel by channel, and which of the window's pixels it was.
+///
+/// `x`: `(N, H, W, C)`; `y`, `argmax`: `(N, OH, OW, C)`, overwritten; `argmax` counts the pixels of
+/// a whole window in row-major order. The first of equal values counts; a NaN counts as larger
+/// than any number, and a later NaN as larger than an earlier one, as in PyTorch.
+///
+/// # Panics
+/// If the lengths do not fit `shape`, or its padding is more than half its kernel.
+pub fn max_pool(x: &[f32], shape: &PoolShape, channels: usize, y: &mut [f32], argmax: &mut [u32]) {
+    shape.check(x.len(), y.len(), channels);
+    assert_eq!(y.len(), argmax.len(), "max_pool: one index per output");
+    if y.is_empty() {
+        return;
+    }
+    let isa = Isa::current();
+    let (in_len, out_len) = (shape.plane_len() * channels, shape.out_len() * channels);
+    let images = y.par_chunks_exact_mut(out_len).zip(argmax.par_chunks_exact_mut(out_len));
+    images.zip(x.par_chunks_exact(in_len)).for_each(|((y, argmax), x)| {
+        // SAFETY: an image and its windows.
+        unsafe { max_pool_image(isa, x, shape, channels, y, argmax) };
+    });
+}
+
+per_isa! {
+    unsafe fn max_pool_image(
+        x: &[f32], shape: &PoolShape, channels: usize, y: &mut [f32], argmax: &mut [u32],
+    ) = max_pool_image_body
+}
+
+/// # Safety
+/// `x`: an image of `shape`; `y`, `argmax`: its windows.
+#[inline(always)]
+unsafe fn max_pool_image_body<S: Simd, const M: usize>(
+    s: S,
+    x: &[f32],
+    shape: &PoolShape,
+    channels: usize,
+    y: &mut [f32],
+    argmax: &mut [u32],
+) {
+    let pixels = y.chunks_exact_mut(channels).zip(argmax.chunks_exact_mut(channels));
+    for (window, (y, argmax)) in shape.windows().zip(pixels) {
+        let mut channel = 0;
+        while channel + S::LANES <= channels {
+            // SAFETY: a vector of channels is left in every pixel.
+            unsafe { largest(s, x, shape.width, channels, channel, &window, y, argmax) };
+            channel += S::LANES;
+        }
+        while channel < channels {
+            // SAFETY: a channel is left in every pixel.
+            unsafe { largest(Lane, x, shape.width, channels, channel, &window, y, argmax) };
+            channel += 1;
+        }
+    }
+}
+
+/// One window, a vector of channels from `channel`.
+///
+/// # Safety
+/// The channels are there in every pixel of `x` that the window covers, in `y` and in `argmax`.
+#[expect(clippy::too_many_arguments, reason = "three slices and where")]
+#[inline(always)]
+unsafe fn largest<S: Simd>(
+    s: S,
+    x: &[f32],
+    width: usize,
+    channels: usize,
+    channel: usize,
+    window: &Window,
+    y: &mut [f32],
+    argmax: &mut [u32],
+) {
+    let mut best = s.splat(f32::NEG_INFINITY);
+    // The number of a pixel travels as the bits of a value.
+    let number = |tap: u32| s.splat(f32::from_bits(tap));
+    let mut at = number(window.tap(window.rows.start, window.columns.start));
+    for row in window.rows.clone() {
+        for column in window.columns.clone() {
+            // SAFETY: the channels of a pixel, by the caller.
+            let v = unsafe { s.load(x.as_ptr().add((row * width + column) * channels + channel)) };
+            at = s.if_above(v, best, number(window.tap(row, column)), at);
+            best = s.if_above(v, best, v, best);
+        }
+    }
+    // SAFETY: the channels of both, by the caller; a u32 is as large and as aligned as an f32.
+    unsafe {
+        s.store(y.as_mut_ptr().add(channel), best);
+        s.store(argmax.as_mut_ptr().add(channel).cast(), at);
+    }
+}
+
+/// Gradient of [`max_pool`]: each window's gradient goes to the value it took.
+///
+/// `dy`, `argmax`: `(N, OH, OW, C)`; `dx`: `(N, H, W, C)`, overwritten.
+///
+/// # Panics
+/// If the lengths do not fit `shape`.
+pub fn max_pool_backward(
+    dy: &[f32],
+    argmax: &[u32],
+    shape: &PoolShape,
+    channels: usize,
+    dx: &mut [f32],
+) {
+    shape.check(dx.len(), dy.len(), channels);
+    assert_eq!(dy.len(), argmax.len(), "max_pool_backward: one index per output");
+    let isa = Isa::current();
+    let (in_len, out_len) = (shape.plane_len() * channels, shape.out_len() * channels);
+    dx.par_chunks_exact_mut(in_len).enumerate().for_each(|(image, dx)| {
+        let part = image * out_len..(image + 1) * out_len;
+        // SAFETY: nothing is asked of the caller; the body is safe code.
+        unsafe {
+            max_pool_image_backward(isa, &dy[part.clone()], &argmax[part], shape, channels, dx);
+        }
+    });
+}
+
+per_isa! {
+    unsafe fn max_pool_image_backward(
+        dy: &[f32], argmax: &[u32], shape: &PoolShape, channels: usize, dx: &mut [f32],
+    ) = max_pool_image_backward_body
+}
+
+/// Plain loops, which the compiler makes vectors of.
+#[inline(always)]
+unsafe fn max_pool_image_backward_body<S: Simd, const M: usize>(
+    _: S,
+    dy: &[f32],
+    argmax: &[u32],
+    shape: &PoolShape,
+    channels: usize,
+    dx: &mut [f32],
+) {
+    dx.fill(0.0);
+    let pixels = dy.chunks_exact(channels).zip(argmax.chunks_exact(channels));
+    for (window, (dy, argmax)) in shape.windows().zip(pixels) {
+        for row in window.rows.clone() {
+            for column in window.columns.clone() {
+                let tap = window.tap(row, column);
+                let dx = &mut dx[(row * shape.width + column) * channels..][..channels];
+                for ((dx, &dy), &argmax) in dx.iter_mut().zip(dy).zip(argmax) {
+                    *dx += if argmax == tap { dy } else { 0.0 };
+                }
+            }
+        }
+    }
+}
+
+/// The mean of each window: `x`, `(N, H, W, C)`, to `y`, `(N, OH, OW, C)`.
+///
+/// # Panics
+/// If the lengths do not fit `shape`, or its padding is not 0.
+pub fn avg_pool(x: &[f32], shape: &PoolShape, channels: usize, y: &mut [f32]) {
+    assert_eq!(shape.padding, 0, "avg_pool: padding is not supported");
+    shape.check(x.len(), y.len(), channels);
+    if y.is_empty() {
+        return;
+    }
+    let (in_len, out_len) = (shape.plane_len() * channels, shape.out_len() * channels);
+    let area = (shape.kernel * shape.kernel) as f32;
+    y.par_chunks_exact_mut(out_len).zip(x.par_chunks_exact(in_len)).for_each(|(y, x)| {
+        for (window, y) in shape.windows().zip(y.chunks_exact_mut(channels)) {
+            y.fill(0.0);
+            for pixel in window.pixels(shape.width) {
+                let x = &x[pixel * channels..][..channels];
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
+            }
+            y.iter_mut().for_each(|y| *y /= area);
+        }
+    });
+}
+
+/// Gradient of [`avg_pool`]: `dy`, `(N, OH, OW, C)`, to `dx`, `(N, H, W, C)`, overwritten.
+///
+/// # Panics
+/// If the lengths do not fit `shape`, or its padding is not 0.
+pub fn avg_pool_backward(dy: &[f32], shape: &PoolShape, channels: usize, dx: &mut [f32]) {
+    assert_eq!(shape.padding, 0, "avg_pool_backward: padding is not supported");
+    shape.check(dx.len(), dy.len(), channels);
+    let (in_len, out_len) = (shape.plane_len() * channels, shape.out_len() * channels);
+    let area = (shape.kernel * shape.kernel) as f32;
+    dx.par_chunks_exact_mut(in_len).enumerate().for_each(|(image, dx)| {
+        dx.fill(0.0);
+        let dy = &dy[image * out_len..][..out_len];
+        for (window, dy) in shape.windows().zip(dy.chunks_exact(channels)) {
+            for pixel in window.pixels(shape.width) {
+                let dx = &mut dx[pixel * channels..][..channels];
+                dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += dy / area);
+            }
+        }
+    });
+}
+
+/// The mean of each channel of each image: `x`, `(N, L, C)`, to `y`, `(N, C)`.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn global_avg_pool(x: &[f32], n_pixels: usize, channels: usize, y: &mut [f32]) {
+    let image_len = n_pixels * channels;
+    assert!(image_len > 0 && x.len() / image_len * channels == y.len(), "pooling: no fit");
+    let share = 1.0 / n_pixels as f32;
+    y.par_chunks_exact_mut(channels).zip(x.par_chunks_exact(image_len)).for_each(|(y, x)| {
+        y.fill(0.0);
+        for pixel in x.chunks_exact(channels) {
+            y.iter_mut().zip(pixel).for_each(|(y, &x)| *y += x);
+        }
+        y.iter_mut().for_each(|y| *y *= share);
+    });
+}
+
+/// Gradient of [`global_avg_pool`]: `dy`, `(N, C)`, to `dx`, `(N, L, C)`, overwritten.
+///
+/// # Panics
+/// If the lengths do not fit.
+pub fn global_avg_pool_backward(dy: &[f32], n_pixels: usize, channels: usize, dx: &mut [f32]) {
+    let image_len = n_pixels * channels;
+    assert!(image_len > 0 && dx.len() / image_len * channels == dy.len(), "pooling: no fit");
+    let share = 1.0 / n_pixels as f32;
+    dx.par_chunks_exact_mut(image_len).zip(dy.par_chunks_exact(channels)).for_each(|(dx, dy)| {
+        for pixel in dx.chunks_exact_mut(channels) {
+            pixel.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy * share);
+        }
+    });
+}
+
+impl PoolShape {
+    fn check(&self, x_len: usize, y_len: usize, channels: usize) {
+        assert!(self.kernel > 0 && self.stride > 0, "pooling: a kernel or stride of 0");
+        assert!(self.padding <= self.kernel / 2, "pooling: padding of more than half the kernel");
+        let image_len = self.plane_len() * channels;
+        assert!(image_len > 0 && x_len.is_multiple_of(image_len), "pooling: not whole images");
+        let expected = x_len / image_len * self.out_len() * channels;
+        assert_eq!(y_len, expected, "pooling: input and output do not fit");
+    }
+
+    /// The windows of an image in row-major order.
+    #[inline(always)]
+    fn windows(&self) -> impl Iterator<Item = Window> {
+        let shape = *self;
+        let covered = move |at: usize, len: usize| {
+            let start = (at * shape.stride) as isize - shape.padding as isize;
+            let end = (start + shape.kernel as isize).min(len as isize);
+            (start, start.max(0) as usize..end.max(0) as usize)
+        };
+        (0..shape.out_height()).flat_map(move |row| {
+            let (top, rows) = covered(row, shape.height);
+            (0..shape.out_width()).map(move |column| {
+                let (left, columns) = covered(column, shape.width);
+                Window { top, left, rows: rows.clone(), columns, kernel: shape.kernel }
+            })
+        })
+    }
+}
+
+/// What one window covers.
+struct Window {
+    /// Its first row and column, which may lie outside the image.
+    top: isize,
+    left: isize,
+    /// Its rows and columns inside the image.
+    rows: Range<usize>,
+    columns: Range<usize>,
+    kernel: usize,
+}
+
+impl Window {
+    /// The pixel's number among those of the whole window.
+    #[inline(always)]
+    fn tap(&self, row: usize, column: usize) -> u32 {
+        let (row, column) = (row as isize - self.top, column as isize - self.left);
+        (row as usize * self.kernel + column as usize) as u32
+    }
+
+    /// The pixels inside the image, whose rows are `width` long.
+    fn pixels(&self, width: usize) -> impl Iterator<Item = usize> {
+        let columns = self.columns.clone();
+        self.rows.clone().flat_map(move |row| columns.clone().map(move |c| row * width + c))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::layout::{channels_first, channels_last};
+    use crate::pool as planes;
+
+    proptest! {
+        /// Against the twins on planes; small whole numbers, so that many are equal.
+        #[test]
+        fn pooling_equals_that_on_planes(
+            n in 1usize..3, channels in 1usize..20, sides in (1usize..9, 1usize..9),
+            kernel in 1usize..4, stride in 1usize..4, pad: bool,
+        ) {
+            let padding = if pad { kernel / 2 } else { 0 };
+            let shape = PoolShape { height: sides.0, width: sides.1, kernel, stride, padding };
+            prop_assume!(shape.out_len() > 0);
+            let (plane, out) = (shape.plane_len(), shape.out_len());
+            let x: Vec<f32> =
+                (0..n * channels * plane).map(|i| (i * 7 % 5) as f32).collect();
+            let dy: Vec<f32> = (0..n * channels * out).map(|i| (i % 9) as f32).collect();
+            let back = |rows: &[f32], len| {
+                let mut planes = vec![0.0; rows.len()];
+                channels_first(rows, channels, len, &mut planes);
+                planes
+            };
+            let (mut x_rows, mut dy_rows) = (x.clone(), dy.clone());
+            channels_last(&x, channels, plane, &mut x_rows);
+            channels_last(&dy, channels, out, &mut dy_rows);
+            let (mut y, mut argmax, mut dx) = (dy.clone(), vec![0; dy.len()], x.clone());
+            let (mut want_y, mut want_argmax, mut want_dx) = (dy.clone(), argmax.clone(), x.clone());
+            max_pool(&x_rows, &shape, channels, &mut y, &mut argmax);
+            max_pool_backward(&dy_rows, &argmax, &shape, channels, &mut dx);
+            planes::max_pool(&x, &shape, &mut want_y, &mut want_argmax);
+            planes::max_pool_backward(&dy, &want_argmax, &shape, &mut want_dx);
+            prop_assert_eq!(back(&y, out), &want_y[..]);
+            prop_assert_eq!(back(&dx, plane), &want_dx[..]);
+            if padding == 0 {
+                avg_pool(&x_rows, &shape, channels, &mut y);
+                avg_pool_backward(&dy_rows, &shape, channels, &mut dx);
+                planes::avg_pool(&x, &shape, &mut want_y);
+                planes::avg_pool_backward(&dy, &shape, &mut want_dx);
+                for (got, want) in back(&y, out).iter().zip(&want_y) {
+                    prop_assert!((got - want).abs() <= 1e-6 * want.abs());
+                }
+                for (got, want) in back(&dx, plane).iter().zip(&want_dx) {
+                    prop_assert!((got - want).abs() <= 1e-6 * want.abs());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_is_the_largest() {
+        let shape = PoolShape { height: 1, width: 3, kernel: 1, stride: 1, padding: 0 };
+        let x = [1.0, f32::NAN, f32::NEG_INFINITY];
+        let (mut y, mut argmax) = ([0.0; 3], [9; 3]);
+        max_pool(&x, &shape, 1, &mut y, &mut argmax);
+        assert!(y[0] == 1.0 && y[1].is_nan() && y[2] == f32::NEG_INFINITY);
+        let shape = PoolShape { height: 2, width: 2, kernel: 2, stride: 2, padding: 0 };
+        let (mut y, mut argmax) = ([0.0; 1], [9; 1]);
+        max_pool(&[5.0, f32::NAN, 7.0, 1.0], &shape, 1, &mut y, &mut argmax);
+        assert!(y[0].is_nan() && argmax == [1]);
+        max_pool(&[f32::NEG_INFINITY; 4], &shape, 1, &mut y, &mut argmax);
+        assert!(y[0] == f32::NEG_INFINITY && argmax == [0]);
+    }
+
+    #[test]
+    fn the_global_mean_and_its_gradient() {
+        let x = [1.0, 10.0, 3.0, 30.0, 5.0, 50.0, 7.0, 70.0];
+        let mut y = [0.0; 4];
+        global_avg_pool(&x, 2, 2, &mut y);
+        assert_eq!(y, [2.0, 20.0, 6.0, 60.0]);
+        let mut dx = [9.0; 8];
+        global_avg_pool_backward(&[2.0, 4.0, 6.0, 8.0], 2, 2, &mut dx);
+        assert_eq!(dx, [1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
+    }
+}

@@ -1,0 +1,67 @@
+//! From planes, `(N, C, H, W)`, to pixels, `(N, H, W, C)`, and back.
+
+use rayon::prelude::*;
+
+/// Rows and columns that are exchanged at a time: both sides then stay in the nearest cache.
+const BLOCK: usize = 16;
+
+/// `(N, C, L)` to `(N, L, C)`, with `L = H·W` pixels of `C` channels.
+///
+/// # Panics
+/// If the lengths differ or are not whole images.
+pub fn channels_last(x: &[f32], channels: usize, plane_len: usize, y: &mut [f32]) {
+    exchange(x, (channels, plane_len), y);
+}
+
+/// `(N, L, C)` to `(N, C, L)`, the way back.
+///
+/// # Panics
+/// If the lengths differ or are not whole images.
+pub fn channels_first(x: &[f32], channels: usize, plane_len: usize, y: &mut [f32]) {
+    exchange(x, (plane_len, channels), y);
+}
+
+/// The transpose of each matrix of `rows × columns`.
+fn exchange(x: &[f32], (rows, columns): (usize, usize), y: &mut [f32]) {
+    assert_eq!(x.len(), y.len(), "layout: lengths differ");
+    let len = rows * columns;
+    assert!(len > 0 && x.len().is_multiple_of(len), "layout: not whole images");
+    y.par_chunks_exact_mut(len).zip(x.par_chunks_exact(len)).for_each(|(y, x)| {
+        if rows == 1 || columns == 1 {
+            return y.copy_from_slice(x);
+        }
+        for top in (0..rows).step_by(BLOCK) {
+            for left in (0..columns).step_by(BLOCK) {
+                for column in left..columns.min(left + BLOCK) {
+                    let to = &mut y[column * rows..][..rows][top..rows.min(top + BLOCK)];
+                    for (row, to) in (top..).zip(to) {
+                        *to = x[row * columns + column];
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn there_and_back(n in 1usize..4, channels in 1usize..40, plane_len in 1usize..40) {
+            let x: Vec<f32> = (0..n * channels * plane_len).map(|i| i as f32).collect();
+            let (mut y, mut back) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            channels_last(&x, channels, plane_len, &mut y);
+            for (at, &value) in y.iter().enumerate() {
+                let (image, pixel, channel) =
+                    (at / channels / plane_len, at / channels % plane_len, at % channels);
+                prop_assert_eq!(value, x[(image * channels + channel) * plane_len + pixel]);
+            }
+            channels_first(&y, channels, plane_len, &mut back);
+            prop_assert_eq!(back, x);
+        }
+    }
+}

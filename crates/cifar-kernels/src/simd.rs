@@ -1,0 +1,84 @@
+//! Vectors of f32, one type per instruction set, and the way into code compiled for it.
+//!
+//! A kernel is written once, as an `#[inline(always)]` function generic over [`Simd`]; the macro
+//! [`per_isa!`] makes a function of it that takes an [`Isa`](crate::isa::Isa) and calls the copy
+//! compiled for that set.
+
+#![expect(unsafe_code, reason = "vector instructions; see each SAFETY comment")]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use portable::{Lane, Portable};
+
+/// The operations on one vector. A value of an implementing type is a proof that the machine has
+/// the instructions: it is made in [`per_isa!`] alone, after detection.
+pub(crate) trait Simd: Copy {
+    /// [`Simd::LANES`] values of f32.
+    type V: Copy;
+    const LANES: usize;
+
+    fn splat(self, value: f32) -> Self::V;
+    /// # Safety
+    /// `from` points to [`Simd::LANES`] readable values; no alignment is needed.
+    unsafe fn load(self, from: *const f32) -> Self::V;
+    /// # Safety
+    /// `to` points to [`Simd::LANES`] writable values; no alignment is needed.
+    unsafe fn store(self, to: *mut f32, v: Self::V);
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a·b + c`, rounded once where the machine can.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `max(v, 0)`; a NaN stays NaN.
+    fn relu(self, v: Self::V) -> Self::V;
+    /// `v` where `gate` is above 0 or NaN, else 0: the gradient of [`Simd::relu`].
+    fn gated(self, gate: Self::V, v: Self::V) -> Self::V;
+    /// `a` where `x` is above `y` or NaN, else `b`. The bits of `a` and `b` are left as they are.
+    fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
+}
+
+/// `per_isa!(pub(crate) fn NAME(ARGUMENTS) = BODY)`: a function `NAME(isa, ARGUMENTS)` that calls
+/// `BODY::<S, M>(simd, ARGUMENTS)`, compiled for each instruction set, with `M` the rows of a tile
+/// that suit its registers.
+///
+/// `BODY` and everything hot under it must be `#[inline(always)]`, or it is compiled without the
+/// instructions. The generated function is `unsafe` exactly as far as `BODY` is: both are.
+macro_rules! per_isa {
+    ($(#[$doc:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments, reason = "as many as the body has")]
+        $vis unsafe fn $name(isa: $crate::isa::Isa, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            unsafe fn avx512($($arg: $type),*) {
+                // SAFETY: the caller's, and the instructions are there.
+                unsafe { $body::<_, 8>($crate::simd::Avx512::new(), $($arg),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2($($arg: $type),*) {
+                // SAFETY: the caller's, and the instructions are there.
+                unsafe { $body::<_, 6>($crate::simd::Avx2::new(), $($arg),*) }
+            }
+            match isa {
+                // SAFETY: the caller's; an `Isa` above `Portable` comes from detection.
+                #[cfg(target_arch = "x86_64")]
+                $crate::isa::Isa::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::isa::Isa::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: the caller's.
+                _ => unsafe { $body::<_, 6>($crate::simd::Portable, $($arg),*) },
+            }
+        }
+    };
+}
+pub(crate) use per_isa;

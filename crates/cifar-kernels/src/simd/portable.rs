@@ -1,0 +1,128 @@
+//! Vectors in plain Rust: arrays that the compiler turns into whatever the target has.
+
+use super::Simd;
+
+/// Works on every machine; also the pattern the others are compared with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portable;
+
+const LANES: usize = 8;
+
+impl Simd for Portable {
+    type V = [f32; LANES];
+    const LANES: usize = LANES;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::V {
+        // SAFETY: the caller's; an array of f32 is as aligned as its values.
+        unsafe { *from.cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, v: Self::V) {
+        // SAFETY: the caller's; an array of f32 is as aligned as its values.
+        unsafe { *to.cast() = v }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Not `f32::mul_add`, which is a library call where the target has no such instruction.
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+
+    #[inline(always)]
+    fn relu(self, v: Self::V) -> Self::V {
+        v.map(|v| if v <= 0.0 { 0.0 } else { v })
+    }
+
+    #[inline(always)]
+    fn gated(self, gate: Self::V, v: Self::V) -> Self::V {
+        std::array::from_fn(|i| if gate[i] <= 0.0 { 0.0 } else { v[i] })
+    }
+
+    #[inline(always)]
+    fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| if (x[i] > y[i]) | x[i].is_nan() { a[i] } else { b[i] })
+    }
+}
+
+/// One value at a time, for what is left beside whole vectors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lane;
+
+impl Simd for Lane {
+    type V = f32;
+    const LANES: usize = 1;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> f32 {
+        value
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { *from }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, v: f32) {
+        // SAFETY: the caller's.
+        unsafe { *to = v }
+    }
+
+    #[inline(always)]
+    fn add(self, a: f32, b: f32) -> f32 {
+        a + b
+    }
+
+    #[inline(always)]
+    fn sub(self, a: f32, b: f32) -> f32 {
+        a - b
+    }
+
+    #[inline(always)]
+    fn mul(self, a: f32, b: f32) -> f32 {
+        a * b
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+
+    #[inline(always)]
+    fn relu(self, v: f32) -> f32 {
+        if v <= 0.0 { 0.0 } else { v }
+    }
+
+    #[inline(always)]
+    fn gated(self, gate: f32, v: f32) -> f32 {
+        if gate <= 0.0 { 0.0 } else { v }
+    }
+
+    #[inline(always)]
+    fn if_above(self, x: f32, y: f32, a: f32, b: f32) -> f32 {
+        if (x > y) | x.is_nan() { a } else { b }
+    }
+}

@@ -1,0 +1,294 @@
+//! The planned executor: a net's training step on the CPU without autograd.
+//!
+//! The net becomes a list of fused operations on channels-last values; every value, gradient and
+//! packed weight has its memory before the first step, and a step allocates nothing. It is the
+//! same function as the candle reader's in training mode, running statistics included; tests
+//! compare the two.
+
+use std::collections::HashMap;
+
+use candle_core::{CpuStorage, DType, Error, Result, Storage, StorageRef, Tensor, Var, bail};
+use cifar_kernels::buffer::Buffer;
+use cifar_kernels::conv::{Algorithm, Filters, Pass};
+use cifar_kernels::isa::Isa;
+use cifar_kernels::layout;
+
+use crate::{Net, Variable};
+use memory::Gradients;
+use plan::{Op, Operation, Plan};
+use statistics::Statistics;
+
+mod backward;
+mod forward;
+mod inference;
+mod memory;
+mod plan;
+mod report;
+mod statistics;
+
+pub use inference::Inference;
+pub use report::{MemoryReport, PlannedOperation};
+
+/// A net with its tensors, trained on the CPU: images to logits, and the logits' gradient to that
+/// of every weight.
+///
+/// The tensors stay shared with whoever made them: each forward pass reads the `Var`s as they then
+/// are, and sets those of the running statistics.
+#[derive(Debug)]
+pub struct Executor {
+    name: String,
+    /// `[C, H, W]`
+    input: [usize; 3],
+    plan: Plan,
+    gradients: Gradients,
+    tensors: Tensors,
+    /// What an operation keeps from the forward pass for the backward pass.
+    states: Vec<State>,
+    memory: Memory,
+    /// Images of the last forward pass.
+    n_images: usize,
+}
+
+/// What one operation keeps beside its values.
+#[derive(Debug)]
+enum State {
+    Nothing,
+    /// The packed weights of both passes; images have no gradient, so the first lacks one.
+    Conv {
+        forward: Filters,
+        input_gradient: Option<Filters>,
+    },
+    BatchNorm(Statistics),
+    /// Which pixel of its window each maximum was.
+    MaxPool(Vec<u32>),
+}
+
+/// The buffers: those of the values, those of their gradients, that of the weights' gradients.
+#[derive(Debug, Default)]
+struct Memory {
+    values: Vec<Buffer>,
+    gradients: Vec<Buffer>,
+    weights: Buffer,
+}
+
+impl Executor {
+    /// Takes every tensor of [`Net::parameters`] from `variables` by its name.
+    ///
+    /// # Errors
+    /// A net that [`Net::steps`] refuses or that does not end in one value per class; a variable
+    /// that is missing, of another shape, not f32 or not on the CPU.
+    pub fn new(net: &Net, variables: &[Variable]) -> Result<Self> {
+        Self::with_algorithm(net, variables, Algorithm::Winograd)
+    }
+
+    /// As [`Executor::new`], with Winograd's algorithm, where it applies, or without.
+    ///
+    /// # Errors
+    /// Those of [`Executor::new`].
+    pub fn with_algorithm(net: &Net, variables: &[Variable], wanted: Algorithm) -> Result<Self> {
+        let plan = Plan::new(net)?;
+        let gradients = Gradients::new(&plan);
+        let tensors = Tensors::new(net, variables)?;
+        let algorithm = |op: &Op| match op {
+            Op::Conv { conv, .. } if wanted == Algorithm::Winograd => conv.algorithm(),
+            _ => Algorithm::Direct,
+        };
+        let state = |operation: &Operation| match &operation.op {
+            Op::Conv { conv, .. } => State::Conv {
+                forward: Filters::new(*conv, Pass::Forward, algorithm(&operation.op)),
+                input_gradient: (operation.input != 0)
+                    .then(|| Filters::new(*conv, Pass::InputGradient, algorithm(&operation.op))),
+            },
+            Op::BatchNorm { norm, .. } => State::BatchNorm(Statistics::new(norm.channels)),
+            Op::MaxPool(_) => State::MaxPool(Vec::new()),
+            _ => State::Nothing,
+        };
+        let states = plan.operations.iter().map(state).collect();
+        let memory = Memory {
+            values: vec![Buffer::default(); plan.values.len()],
+            gradients: vec![Buffer::default(); gradients.buffers.len()],
+            weights: Buffer::zeros(tensors.n_trained),
+        };
+        Ok(Self {
+            name: net.name.clone(),
+            input: net.input,
+            plan,
+            gradients,
+            tensors,
+            states,
+            memory,
+            n_images: 0,
+        })
+    }
+
+    /// The logits, `(N, K)`, of `images`, `(N, C, H, W)`, in training mode: batch norm uses the
+    /// batch's statistics and updates the running ones.
+    ///
+    /// # Errors
+    /// Images that are not whole or none; a batch norm that sees a single value per channel, whose
+    /// variance would be undefined; candle's, where a variable cannot be read.
+    pub fn forward(&mut self, images: &[f32]) -> Result<&[f32]> {
+        let [c, h, w] = self.input;
+        if images.is_empty() || !images.len().is_multiple_of(c * h * w) {
+            bail!("{}: {} values are not [N, {c}, {h}, {w}], N >= 1", self.name, images.len());
+        }
+        self.n_images = images.len() / (c * h * w);
+        self.resize();
+        layout::channels_last(images, c, h * w, self.memory.values[0].as_mut_slice());
+        let Self { plan, tensors, states, memory, .. } = self;
+        on_pool(|| forward::run(plan, tensors, states, &mut memory.values))?;
+        Ok(self.memory.values[self.plan.output].as_slice())
+    }
+
+    /// The gradient of every weight, from that of the logits of the last forward pass, `(N, K)`.
+    /// See [`Executor::weight_gradients`].
+    ///
+    /// # Errors
+    /// Another number of values than the logits have.
+    pub fn backward(&mut self, dlogits: &[f32]) -> Result<()> {
+        let expected = self.n_images * self.plan.values[self.plan.output].len();
+        if dlogits.len() != expected || expected == 0 {
+            bail!("{}: a gradient of {} values for {expected} logits", self.name, dlogits.len());
+        }
+        let of_logits = &mut self.memory.gradients[self.gradients.of_logits];
+        of_logits.as_mut_slice()[..expected].copy_from_slice(dlogits);
+        let Self { plan, gradients, tensors, states, memory, n_images, .. } = self;
+        on_pool(|| backward::run(plan, gradients, tensors, states, memory, *n_images))
+    }
+
+    /// Name and gradient of every trained tensor, in the order of [`Net::parameters`], each as it
+    /// lies in PyTorch's layout; one after the other they are [`Executor::flat_gradient`].
+    pub fn weight_gradients(&self) -> impl Iterator<Item = (&str, &[f32])> {
+        let flat = self.memory.weights.as_slice();
+        self.tensors.all.iter().filter_map(move |tensor| {
+            let range = tensor.gradient.clone()?;
+            Some((tensor.name.as_str(), &flat[range]))
+        })
+    }
+
+    /// All gradients in one row.
+    pub fn flat_gradient(&self) -> &[f32] {
+        self.memory.weights.as_slice()
+    }
+
+    /// What a step on `batch_size` images needs.
+    pub fn memory_report(&self, batch_size: usize) -> MemoryReport {
+        MemoryReport::new(&self.plan, &self.gradients, &self.states, &self.tensors, batch_size)
+    }
+
+    fn resize(&mut self) {
+        let n = self.n_images;
+        for (buffer, value) in self.memory.values.iter_mut().zip(&self.plan.values) {
+            buffer.resize(n * value.len());
+        }
+        for (buffer, len) in self.memory.gradients.iter_mut().zip(&self.gradients.buffers) {
+            buffer.resize(n * len);
+        }
+        for (state, operation) in self.states.iter_mut().zip(&self.plan.operations) {
+            if let State::MaxPool(argmax) = state {
+                argmax.resize(n * self.plan.values[operation.output].len(), 0);
+            }
+        }
+    }
+}
+
+/// Runs `f` on a thread of the caller's rayon pool, so that the passes in it start without waking
+/// one each time.
+fn on_pool<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+    if rayon::current_thread_index().is_some() {
+        return f();
+    }
+    let isa = Isa::current();
+    rayon::scope(|_| isa.force(f))
+}
+
+/// The net's tensors by name.
+#[derive(Debug)]
+struct Tensors {
+    all: Vec<NetTensor>,
+    by_name: HashMap<String, usize>,
+    /// Values of all trained tensors together.
+    n_trained: usize,
+}
+
+#[derive(Debug)]
+struct NetTensor {
+    name: String,
+    var: Var,
+    /// Where its gradient lies among all; `None` for running statistics.
+    gradient: Option<std::ops::Range<usize>>,
+}
+
+impl Tensors {
+    fn new(net: &Net, variables: &[Variable]) -> Result<Self> {
+        let given: HashMap<&str, &Variable> =
+            variables.iter().map(|variable| (variable.name.as_str(), variable)).collect();
+        let (mut all, mut n_trained) = (Vec::new(), 0);
+        for spec in net.parameters() {
+            let Some(variable) = given.get(spec.name.as_str()) else {
+                bail!("{}: there is no variable `{}`", net.name, spec.name);
+            };
+            let var = variable.var.clone();
+            let fits = var.dims() == spec.shape && var.dtype() == spec.dtype;
+            if !fits || !var.device().is_cpu() || !var.is_contiguous() {
+                bail!(
+                    "{}: `{}` is {:?} {:?} on {:?}, expected contiguous {:?} {:?} on the CPU",
+                    net.name,
+                    spec.name,
+                    var.dtype(),
+                    var.dims(),
+                    var.device().location(),
+                    spec.dtype,
+                    spec.shape
+                );
+            }
+            let gradient = variable.trainable.then(|| {
+                n_trained += spec.n_values();
+                n_trained - spec.n_values()..n_trained
+            });
+            all.push(NetTensor { name: spec.name, var, gradient });
+        }
+        let by_name = all.iter().enumerate().map(|(at, t)| (t.name.clone(), at)).collect();
+        Ok(Self { all, by_name, n_trained })
+    }
+
+    fn get(&self, path: &str, name: &str) -> Result<&NetTensor> {
+        let name = format!("{path}.{name}");
+        let at = self.by_name.get(&name).ok_or_else(|| Error::msg(format!("no `{name}`")))?;
+        Ok(&self.all[*at])
+    }
+
+    /// The values of a tensor, `f32`.
+    fn read(&self, path: &str, name: &str) -> Result<Values<'_>> {
+        Values::of(self.get(path, name)?.var.as_tensor())
+    }
+}
+
+/// The values of a contiguous f32 tensor on the CPU, held for reading.
+struct Values<'a> {
+    storage: StorageRef<'a>,
+    range: std::ops::Range<usize>,
+}
+
+impl<'a> Values<'a> {
+    fn of(tensor: &'a Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            bail!("a tensor of shape {:?} is not contiguous", tensor.dims());
+        };
+        if tensor.dtype() != DType::F32 || !matches!(&*storage, Storage::Cpu(CpuStorage::F32(_))) {
+            bail!("a tensor of {:?} is not f32 on the CPU", tensor.dtype());
+        }
+        Ok(Self { storage, range: start..end })
+    }
+
+    fn slice(&self) -> &[f32] {
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(values)) => &values[self.range.clone()],
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The backward pass.
+
+use candle_core::Result;
+use cifar_kernels::buffer::Buffer;
+use cifar_kernels::channels_last::{batch_norm, pool};
+use cifar_kernels::conv;
+
+use super::memory::{Gradients, Into, Step};
+use super::plan::{Op, Operation, Plan};
+use super::{Memory, State, Tensors};
+
+/// Fills the gradient of every weight; that of the logits is in its place.
+pub(super) fn run(
+    plan: &Plan,
+    gradients: &Gradients,
+    tensors: &Tensors,
+    states: &mut [State],
+    memory: &mut Memory,
+    n_images: usize,
+) -> Result<()> {
+    for step in &gradients.steps {
+        match *step {
+            Step::Operation { at, dy, dx } => {
+                let operation = &plan.operations[at];
+                let (mut source, mut target) = (take(memory, dy), Buffer::default());
+                if let Into::Write(id) | Into::Accumulate(id) = dx {
+                    target = take(memory, id);
+                }
+                let out_len = n_images * plan.values[operation.output].len();
+                let in_len = n_images * plan.values[operation.input].len();
+                let buffers = Buffers {
+                    x: memory.values[operation.input].as_slice(),
+                    y: memory.values[operation.output].as_slice(),
+                    dy: &mut source.as_mut_slice()[..out_len],
+                    dx: match dx {
+                        Into::Nowhere | Into::InPlace => None,
+                        Into::Write(_) | Into::Accumulate(_) => {
+                            Some(&mut target.as_mut_slice()[..in_len])
+                        }
+                    },
+                    accumulate: matches!(dx, Into::Accumulate(_)),
+                    weights: memory.weights.as_mut_slice(),
+                };
+                let channels = plan.values[operation.input].channels;
+                let done = operate(operation, channels, tensors, &mut states[at], buffers);
+                memory.gradients[dy] = source;
+                if let Into::Write(id) | Into::Accumulate(id) = dx {
+                    memory.gradients[id] = target;
+                }
+                done.map_err(|error| error.context(format!("layer `{}`", operation.path)))?;
+            }
+            Step::Add { from, to, value } => {
+                let len = n_images * plan.values[value].len();
+                let mut sum = take(memory, to);
+                let added = &memory.gradients[from].as_slice()[..len];
+                sum.as_mut_slice().iter_mut().zip(added).for_each(|(sum, &v)| *sum += v);
+                memory.gradients[to] = sum;
+            }
+            Step::Copy { from, to, value } => {
+                let len = n_images * plan.values[value].len();
+                let mut copy = take(memory, to);
+                let source = &memory.gradients[from].as_slice()[..len];
+                copy.as_mut_slice()[..len].copy_from_slice(source);
+                memory.gradients[to] = copy;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn take(memory: &mut Memory, id: usize) -> Buffer {
+    std::mem::take(&mut memory.gradients[id])
+}
+
+/// What one operation's backward pass reads and writes.
+struct Buffers<'a> {
+    x: &'a [f32],
+    y: &'a [f32],
+    /// The result's gradient; becomes that of the input where there is no `dx`.
+    dy: &'a mut [f32],
+    dx: Option<&'a mut [f32]>,
+    /// Whether to add to `dx` rather than overwrite it.
+    accumulate: bool,
+    /// The gradients of all weights.
+    weights: &'a mut [f32],
+}
+
+impl Buffers<'_> {
+    /// The gradient of one tensor; none where it is not trained.
+    fn of(&mut self, tensors: &Tensors, path: &str, name: &str) -> Result<&mut [f32]> {
+        let range = tensors.get(path, name)?.gradient.clone().unwrap_or(0..0);
+        Ok(&mut self.weights[range])
+    }
+}
+
+fn operate(
+    operation: &Operation,
+    channels: usize,
+    tensors: &Tensors,
+    state: &mut State,
+    mut buffers: Buffers<'_>,
+) -> Result<()> {
+    let path = &operation.path;
+    match (&operation.op, state) {
+        (Op::Conv { conv, bias, relu }, State::Conv { forward, input_gradient }) => {
+            if *relu {
+                batch_norm::gate(buffers.y, buffers.dy);
+            }
+            let (x, algorithm) = (buffers.x, forward.algorithm());
+            let dy = std::mem::take(&mut buffers.dy);
+            let dweight = buffers.of(tensors, path, "weight")?;
+            if !dweight.is_empty() {
+                conv::weight_gradient(conv, algorithm, x, dy, dweight);
+            }
+            if *bias {
+                let dbias = buffers.of(tensors, path, "bias")?;
+                if !dbias.is_empty() {
+                    conv::bias_gradient(dy, dbias);
+                }
+            }
+            if let (Some(filters), Some(dx)) = (input_gradient, buffers.dx) {
+                filters.pack(tensors.read(path, "weight")?.slice());
+                conv::input_gradient(filters, dy, buffers.accumulate, dx);
+            }
+        }
+        (Op::BatchNorm { residual, relu, .. }, State::BatchNorm(statistics)) => {
+            // With an addition in between, the gate is not a function of `x` alone.
+            let gate_first = *relu && residual.is_some();
+            let relu = *relu && !gate_first;
+            if gate_first {
+                batch_norm::gate(buffers.y, buffers.dy);
+            }
+            let (affine, inv_std) = (statistics.affine(), &statistics.inv_std[..]);
+            // Summed even where the two are not trained: the input's gradient is made of them.
+            let (mut dweight, mut dbias) = (vec![0.0; channels], vec![0.0; channels]);
+            let (x, dy) = (buffers.x, std::mem::take(&mut buffers.dy));
+            batch_norm::parameter_gradients(x, dy, affine, inv_std, relu, &mut dweight, &mut dbias);
+            for (name, gradient) in [("weight", &dweight), ("bias", &dbias)] {
+                let target = buffers.of(tensors, path, name)?;
+                target.copy_from_slice(&gradient[..target.len()]);
+            }
+            let (from, to) = match buffers.dx {
+                Some(dx) => (Some(&*dy), dx),
+                None => (None, dy),
+            };
+            batch_norm::input_gradient(x, from, affine, inv_std, relu, &dweight, &dbias, to);
+        }
+        (Op::Add { relu: true, .. } | Op::Relu, _) => batch_norm::gate(buffers.y, buffers.dy),
+        (Op::Add { relu: false, .. }, _) => {}
+        (Op::Scale(factor), _) => buffers.dy.iter_mut().for_each(|dy| *dy *= factor),
+        (Op::MaxPool(shape), State::MaxPool(argmax)) => {
+            if let Some(dx) = buffers.dx {
+                pool::max_pool_backward(buffers.dy, argmax, shape, channels, dx);
+            }
+        }
+        (Op::AvgPool(shape), _) => {
+            if let Some(dx) = buffers.dx {
+                pool::avg_pool_backward(buffers.dy, shape, channels, dx);
+            }
+        }
+        (Op::GlobalAvgPool, _) => {
+            if let Some(dx) = buffers.dx {
+                let n_pixels = dx.len() / buffers.dy.len();
+                pool::global_avg_pool_backward(buffers.dy, n_pixels, channels, dx);
+            }
+        }
+        (Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool(_), _) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! The forward pass in training mode.
+
+use candle_core::{Result, bail};
+use cifar_kernels::buffer::Buffer;
+use cifar_kernels::channels_last::{batch_norm, pool};
+use cifar_kernels::conv::{self, Epilogue};
+
+use super::plan::{Op, Operation, Plan};
+use super::{State, Tensors};
+
+/// Fills every value after the images'.
+pub(super) fn run(
+    plan: &Plan,
+    tensors: &Tensors,
+    states: &mut [State],
+    values: &mut [Buffer],
+) -> Result<()> {
+    for (operation, state) in plan.operations.iter().zip(states) {
+        let mut output = std::mem::take(&mut values[operation.output]);
+        let done = step(plan, operation, tensors, state, values, output.as_mut_slice());
+        values[operation.output] = output;
+        done.map_err(|error| error.context(format!("layer `{}`", operation.path)))?;
+    }
+    Ok(())
+}
+
+fn step(
+    plan: &Plan,
+    operation: &Operation,
+    tensors: &Tensors,
+    state: &mut State,
+    values: &[Buffer],
+    y: &mut [f32],
+) -> Result<()> {
+    let path = &operation.path;
+    let x = values[operation.input].as_slice();
+    let channels = plan.values[operation.input].channels;
+    match (&operation.op, state) {
+        (Op::Conv { bias, relu, .. }, State::Conv { forward, .. }) => {
+            forward.pack(tensors.read(path, "weight")?.slice());
+            let bias = bias.then(|| tensors.read(path, "bias")).transpose()?;
+            let bias = bias.as_ref().map(|bias| bias.slice());
+            conv::forward(forward, x, Epilogue { bias, relu: *relu, accumulate: false }, y);
+        }
+        (Op::BatchNorm { norm, residual, relu }, State::BatchNorm(statistics)) => {
+            let n_values = x.len() / channels;
+            if n_values < 2 {
+                bail!(
+                    "batch norm in training mode needs more than 1 value per channel: \
+                     use a larger batch"
+                );
+            }
+            statistics.take(x);
+            let (weight, bias) = (tensors.read(path, "weight")?, tensors.read(path, "bias")?);
+            statistics.map(norm.eps, weight.slice(), bias.slice());
+            statistics.track(norm, n_values, path, tensors)?;
+            let residual = residual.map(|residual| values[residual].as_slice());
+            batch_norm::apply(x, statistics.affine(), residual, *relu, y);
+        }
+        (Op::MaxPool(shape), State::MaxPool(argmax)) => {
+            pool::max_pool(x, shape, channels, y, argmax);
+        }
+        (op, _) => plain(op, x, channels, values, y),
+    }
+    Ok(())
+}
+
+/// An operation that keeps nothing; the same in training and evaluation.
+pub(super) fn plain(op: &Op, x: &[f32], channels: usize, values: &[Buffer], y: &mut [f32]) {
+    match op {
+        Op::Add { residual, relu } => {
+            let sum = x.iter().zip(values[*residual].as_slice());
+            for (y, (&x, &residual)) in y.iter_mut().zip(sum) {
+                let sum = x + residual;
+                *y = if *relu && sum <= 0.0 { 0.0 } else { sum };
+            }
+        }
+        Op::Relu => cifar_kernels::activation::relu(x, y),
+        Op::Scale(factor) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * factor),
+        Op::AvgPool(shape) => pool::avg_pool(x, shape, channels, y),
+        Op::GlobalAvgPool => {
+            let n_pixels = x.len() / y.len();
+            pool::global_avg_pool(x, n_pixels, channels, y);
+        }
+        Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool(_) => {}
+    }
+}

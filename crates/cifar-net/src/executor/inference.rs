@@ -1,0 +1,307 @@
+//! A net frozen for evaluation: batch norm folded into the convolution before it, values in as
+//! few buffers as they need.
+
+use candle_core::{Result, bail};
+use cifar_kernels::buffer::Buffer;
+use cifar_kernels::channels_last::{batch_norm, pool};
+use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
+use cifar_kernels::layout;
+
+use super::plan::{Op, Operation, Plan, ValueId};
+use super::statistics::Statistics;
+use super::{Tensors, forward, on_pool};
+use crate::{BatchNorm2d, Net, Variable};
+
+/// A net with the weights and statistics its variables had when it was made: images to logits on
+/// the CPU, in evaluation mode.
+#[derive(Debug)]
+pub struct Inference {
+    name: String,
+    /// `[C, H, W]`
+    input: [usize; 3],
+    stages: Vec<Stage>,
+    /// Values of each buffer for one image.
+    lens: Vec<usize>,
+    buffers: Vec<Buffer>,
+    logits: BufferId,
+    n_classes: usize,
+}
+
+type BufferId = usize;
+
+/// One operation, with the buffers in the place of the values.
+#[derive(Debug)]
+struct Stage {
+    kind: Kind,
+    channels: usize,
+    input: BufferId,
+    output: BufferId,
+    /// Values of input and result for one image.
+    lens: (usize, usize),
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// `relu(conv(x) + bias + residual)`; the residual is copied to the result's buffer first
+    /// unless it lies there already.
+    Conv {
+        filters: Filters,
+        bias: Vec<f32>,
+        residual: Option<BufferId>,
+        relu: bool,
+    },
+    BatchNorm {
+        statistics: Statistics,
+        residual: Option<BufferId>,
+        relu: bool,
+    },
+    MaxPool(cifar_kernels::pool::PoolShape, Vec<u32>),
+    /// Its residual is a buffer.
+    Plain(Op),
+}
+
+impl Inference {
+    /// Freezes the net as its `variables` are now.
+    ///
+    /// # Errors
+    /// Those of [`Executor::new`](super::Executor::new).
+    pub fn new(net: &Net, variables: &[Variable]) -> Result<Self> {
+        let plan = fold(Plan::new(net)?);
+        let tensors = Tensors::new(net, variables)?;
+        let mut pool = Assignment::new(&plan.plan);
+        let mut stages = Vec::new();
+        for (at, operation) in plan.plan.operations.iter().enumerate() {
+            let input = pool.of[operation.input];
+            let residual = operation.inputs().nth(1);
+            let in_place = residual.filter(|_| matches!(operation.op, Op::BatchNorm { .. }));
+            let output = pool.output(at, operation, in_place);
+            let residual = residual.map(|residual| pool.of[residual]);
+            pool.release(at, operation);
+            let values = &plan.plan.values;
+            stages.push(Stage {
+                kind: kind(operation, plan.folded[at].as_ref(), residual, &tensors)?,
+                channels: values[operation.input].channels,
+                input,
+                output,
+                lens: (values[operation.input].len(), values[operation.output].len()),
+            });
+        }
+        Ok(Self {
+            name: net.name.clone(),
+            input: net.input,
+            stages,
+            logits: pool.of[plan.plan.output],
+            buffers: vec![Buffer::default(); pool.lens.len()],
+            lens: pool.lens,
+            n_classes: net.n_classes,
+        })
+    }
+
+    /// The logits, `(N, K)`, of `images`, `(N, C, H, W)`.
+    ///
+    /// # Errors
+    /// Images that are not whole or none.
+    pub fn logits(&mut self, images: &[f32]) -> Result<&[f32]> {
+        let [c, h, w] = self.input;
+        if images.is_empty() || !images.len().is_multiple_of(c * h * w) {
+            bail!("{}: {} values are not [N, {c}, {h}, {w}], N >= 1", self.name, images.len());
+        }
+        let n = images.len() / (c * h * w);
+        for (buffer, len) in self.buffers.iter_mut().zip(&self.lens) {
+            buffer.resize(n * len);
+        }
+        let first = &mut self.buffers[0].as_mut_slice()[..images.len()];
+        layout::channels_last(images, c, h * w, first);
+        let Self { stages, buffers, .. } = self;
+        on_pool(|| {
+            for stage in stages {
+                let mut output = std::mem::take(&mut buffers[stage.output]);
+                stage.run(buffers, n, output.as_mut_slice());
+                buffers[stage.output] = output;
+            }
+        });
+        Ok(&self.buffers[self.logits].as_slice()[..n * self.n_classes])
+    }
+}
+
+impl Stage {
+    fn run(&mut self, buffers: &[Buffer], n: usize, y: &mut [f32]) {
+        let (in_len, out_len) = (n * self.lens.0, n * self.lens.1);
+        let x = buffers[self.input].as_slice().get(..in_len).unwrap_or_default();
+        let y = &mut y[..out_len];
+        match &mut self.kind {
+            Kind::Conv { filters, bias, residual, relu } => {
+                if let Some(residual) = residual.filter(|&residual| residual != self.output) {
+                    y.copy_from_slice(&buffers[residual].as_slice()[..out_len]);
+                }
+                let (accumulate, bias) = (residual.is_some(), Some(&bias[..]));
+                conv::forward(filters, x, Epilogue { accumulate, bias, relu: *relu }, y);
+            }
+            Kind::BatchNorm { statistics, residual, relu } => {
+                let residual = residual.map(|id| &buffers[id].as_slice()[..out_len]);
+                batch_norm::apply(x, statistics.affine(), residual, *relu, y);
+            }
+            Kind::MaxPool(shape, argmax) => {
+                argmax.resize(out_len, 0);
+                pool::max_pool(x, shape, self.channels, y, argmax);
+            }
+            Kind::Plain(op) => forward::plain(op, x, self.channels, buffers, y),
+        }
+    }
+}
+
+/// A plan without the batch norms that follow a convolution, and for each operation the one that
+/// was folded into it.
+struct Folded {
+    plan: Plan,
+    folded: Vec<Option<(String, BatchNorm2d, Conv2d, bool)>>,
+}
+
+/// Puts each batch norm that alone reads a convolution's result in the convolution's place.
+fn fold(mut plan: Plan) -> Folded {
+    let n_uses = |plan: &Plan, value: ValueId| {
+        let reads = plan.operations.iter().flat_map(Operation::inputs);
+        reads.filter(|&read| read == value).count()
+    };
+    let (mut operations, mut folded): (Vec<Operation>, Vec<_>) = (Vec::new(), Vec::new());
+    for operation in &plan.operations {
+        let conv = operations.iter().position(|conv| {
+            conv.output == operation.input && matches!(conv.op, Op::Conv { relu: false, .. })
+        });
+        if let (Op::BatchNorm { norm, .. }, Some(at)) = (&operation.op, conv)
+            && n_uses(&plan, operation.input) == 1
+            && plan.output != operation.input
+        {
+            // It takes the batch norm's place, so that its residual has been computed.
+            let before: Operation = operations.remove(at);
+            folded.remove(at);
+            if let Op::Conv { conv, bias, .. } = before.op {
+                folded.push(Some((before.path, *norm, conv, bias)));
+            }
+            operations.push(Operation { input: before.input, ..operation.clone() });
+        } else {
+            operations.push(operation.clone());
+            folded.push(None);
+        }
+    }
+    plan.operations = operations;
+    Folded { plan, folded }
+}
+
+/// The operation with the weights it needs.
+fn kind(
+    operation: &Operation,
+    folded: Option<&(String, BatchNorm2d, Conv2d, bool)>,
+    residual: Option<BufferId>,
+    tensors: &Tensors,
+) -> Result<Kind> {
+    let path = &operation.path;
+    Ok(match &operation.op {
+        Op::BatchNorm { norm, relu, .. } => {
+            let mut statistics = Statistics::new(norm.channels);
+            statistics.mean.copy_from_slice(tensors.read(path, "running_mean")?.slice());
+            statistics.variance.copy_from_slice(tensors.read(path, "running_var")?.slice());
+            let (weight, bias) = (tensors.read(path, "weight")?, tensors.read(path, "bias")?);
+            statistics.map(norm.eps, weight.slice(), bias.slice());
+            let Some((path, _, conv, has_bias)) = folded else {
+                return Ok(Kind::BatchNorm { statistics, residual, relu: *relu });
+            };
+            let weight = tensors.read(path, "weight")?;
+            let filters = weight.slice().chunks_exact(conv.weight_len() / conv.out_channels);
+            let scaled: Vec<f32> = filters
+                .zip(&statistics.scale)
+                .flat_map(|(filter, scale)| filter.iter().map(move |weight| weight * scale))
+                .collect();
+            let bias = has_bias.then(|| tensors.read(path, "bias")).transpose()?;
+            let bias = bias.as_ref().map_or(&[][..], |bias| bias.slice());
+            let bias = (0..conv.out_channels).map(|k| {
+                let before = bias.get(k).copied().unwrap_or(0.0) - statistics.mean[k];
+                before * statistics.scale[k] + statistics.bias[k]
+            });
+            let bias = bias.collect();
+            Kind::Conv { filters: packed(*conv, &scaled), bias, residual, relu: *relu }
+        }
+        Op::Conv { conv, bias, relu } => {
+            let filters = packed(*conv, tensors.read(path, "weight")?.slice());
+            let bias = match bias {
+                true => tensors.read(path, "bias")?.slice().to_vec(),
+                false => vec![0.0; conv.out_channels],
+            };
+            Kind::Conv { filters, bias, residual: None, relu: *relu }
+        }
+        Op::MaxPool(shape) => Kind::MaxPool(*shape, Vec::new()),
+        Op::Add { relu, .. } => {
+            Kind::Plain(Op::Add { residual: residual.unwrap_or_default(), relu: *relu })
+        }
+        plain => Kind::Plain(plain.clone()),
+    })
+}
+
+fn packed(conv: Conv2d, weight: &[f32]) -> Filters {
+    let mut filters = Filters::new(conv, Pass::Forward, Algorithm::Winograd);
+    filters.pack(weight);
+    filters
+}
+
+/// Which buffer each value lies in.
+struct Assignment {
+    of: Vec<BufferId>,
+    /// Values of each buffer for one image.
+    lens: Vec<usize>,
+    free: Vec<BufferId>,
+    value_lens: Vec<usize>,
+    last_uses: Vec<Option<usize>>,
+}
+
+impl Assignment {
+    fn new(plan: &Plan) -> Self {
+        let value_lens: Vec<usize> = plan.values.iter().map(|value| value.len()).collect();
+        let mut of = vec![usize::MAX; value_lens.len()];
+        of[0] = 0;
+        Self {
+            of,
+            lens: vec![value_lens[0]],
+            free: Vec::new(),
+            last_uses: plan.last_uses(),
+            value_lens,
+        }
+    }
+
+    /// A buffer for the result of operation `at`: that of its residual where it is read for the
+    /// last time.
+    fn output(&mut self, at: usize, operation: &Operation, residual: Option<ValueId>) -> BufferId {
+        let len = self.value_lens[operation.output];
+        let in_place = residual.filter(|&value| {
+            self.last_uses[value] == Some(at) && value != operation.input && value != 0
+        });
+        let id = match in_place {
+            Some(value) => self.of[value],
+            None => {
+                let fits = self.free.iter().position(|&id| self.lens[id] >= len);
+                match fits.map(|at| self.free.remove(at)).or_else(|| self.free.pop()) {
+                    Some(id) => {
+                        self.lens[id] = self.lens[id].max(len);
+                        id
+                    }
+                    None => {
+                        self.lens.push(len);
+                        self.lens.len() - 1
+                    }
+                }
+            }
+        };
+        self.of[operation.output] = id;
+        id
+    }
+
+    /// Frees the buffers of what operation `at` was the last to read.
+    fn release(&mut self, at: usize, operation: &Operation) {
+        for value in operation.inputs() {
+            let id = self.of[value];
+            let spent = self.last_uses[value] == Some(at) && id != self.of[operation.output];
+            if spent && !self.free.contains(&id) {
+                self.free.push(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What the planned executor does with its memory, for people.
+
+use super::memory::Gradients;
+use super::plan::{Op, Plan};
+use super::{State, Tensors};
+
+/// The operations of a training step and the bytes it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// In execution order.
+    pub operations: Vec<PlannedOperation>,
+    /// Images of the batch.
+    pub batch_size: usize,
+    /// Values kept from the forward pass for the backward pass, images included.
+    pub value_bytes: usize,
+    /// Gradients of values; each buffer is used many times.
+    pub gradient_bytes: usize,
+    /// Buffers that hold them.
+    pub n_gradient_buffers: usize,
+    /// Weights in the order that the convolutions read them.
+    pub packed_bytes: usize,
+    /// Gradients of the weights.
+    pub weight_gradient_bytes: usize,
+}
+
+/// One operation of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedOperation {
+    /// Path of the layer whose tensors it reads, or that it stands for.
+    pub path: String,
+    /// What is done in one pass, such as `conv3x3 winograd` or `batch norm + add + relu`.
+    pub kind: String,
+    /// `[C, H, W]` of the result.
+    pub output: [usize; 3],
+    /// Bytes of the result for the whole batch.
+    pub bytes: usize,
+}
+
+impl MemoryReport {
+    /// All of it.
+    pub fn total_bytes(&self) -> usize {
+        self.value_bytes + self.gradient_bytes + self.packed_bytes + self.weight_gradient_bytes
+    }
+
+    pub(super) fn new(
+        plan: &Plan,
+        gradients: &Gradients,
+        states: &[State],
+        tensors: &Tensors,
+        batch_size: usize,
+    ) -> Self {
+        let bytes = |n_values: usize| n_values * size_of::<f32>() * batch_size;
+        let operations = plan.operations.iter().zip(states).map(|(operation, state)| {
+            let value = plan.values[operation.output];
+            PlannedOperation {
+                path: operation.path.clone(),
+                kind: kind(&operation.op, state),
+                output: [value.channels, value.height, value.width],
+                bytes: bytes(value.len()),
+            }
+        });
+        let packed = states.iter().map(|state| match state {
+            State::Conv { forward, input_gradient } => {
+                forward.n_bytes() + input_gradient.as_ref().map_or(0, |f| f.n_bytes())
+            }
+            _ => 0,
+        });
+        Self {
+            operations: operations.collect(),
+            batch_size,
+            value_bytes: plan.values.iter().map(|value| bytes(value.len())).sum(),
+            gradient_bytes: gradients.buffers.iter().map(|&len| bytes(len)).sum(),
+            n_gradient_buffers: gradients.buffers.len(),
+            packed_bytes: packed.sum(),
+            weight_gradient_bytes: tensors.n_trained * size_of::<f32>(),
+        }
+    }
+}
+
+fn kind(op: &Op, state: &State) -> String {
+    let mut kind = match (op, state) {
+        (Op::Conv { conv, .. }, State::Conv { forward, .. }) => {
+            let algorithm = format!("{:?}", forward.algorithm()).to_lowercase();
+            format!("conv{}x{} {algorithm}", conv.kernel_height, conv.kernel_width)
+        }
+        (Op::Conv { .. }, _) => "conv".to_owned(),
+        (Op::BatchNorm { residual: None, .. }, _) => "batch norm".to_owned(),
+        (Op::BatchNorm { residual: Some(_), .. }, _) => "batch norm + add".to_owned(),
+        (Op::Add { .. }, _) => "add".to_owned(),
+        (Op::Relu, _) => "relu".to_owned(),
+        (Op::Scale(factor), _) => format!("times {factor}"),
+        (Op::MaxPool(pool), _) => format!("max pool {0}x{0}", pool.kernel),
+        (Op::AvgPool(pool), _) => format!("average pool {0}x{0}", pool.kernel),
+        (Op::GlobalAvgPool, _) => "global average pool".to_owned(),
+    };
+    if let Op::Conv { relu: true, .. }
+    | Op::BatchNorm { relu: true, .. }
+    | Op::Add { relu: true, .. } = op
+    {
+        kind.push_str(" + relu");
+    }
+    kind
+}

@@ -1,0 +1,227 @@
+use candle_core::{Device, ModuleT};
+use candle_nn::{VarBuilder, VarMap};
+use cifar_kernels::isa::Isa;
+
+use super::*;
+use crate::test_nets;
+use crate::{
+    Activation, BatchNorm2d, CandleNet, Conv2d, Layer, Linear, MaxPool2d, Node, Residual,
+    Sequential,
+};
+
+/// The same values for the same seed, in `-1..1`.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Fresh variables of a net, every one filled with noise, and the candle reader over them.
+fn build(net: &Net, seed: u64) -> (Vec<Variable>, CandleNet) {
+    let map = VarMap::new();
+    let module =
+        CandleNet::new(net, VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu)).unwrap();
+    let data = map.data().lock().unwrap();
+    let variables = net.parameters().into_iter().enumerate().map(|(at, spec)| {
+        let var = data[&spec.name].clone();
+        if spec.dtype == DType::F32 {
+            let around = if spec.name.ends_with("var") || spec.name.ends_with("1.weight") {
+                1.5
+            } else {
+                0.0
+            };
+            let fan = spec.shape.iter().skip(1).product::<usize>().max(1) as f32;
+            let values = noise(spec.n_values(), seed + at as u64);
+            let values = values.into_iter().map(|v| around + v / fan.sqrt()).collect::<Vec<_>>();
+            var.set(&Tensor::from_vec(values, spec.shape, &Device::Cpu).unwrap()).unwrap();
+        }
+        Variable { name: spec.name, var, trainable: spec.kind == crate::ParameterKind::Weight }
+    });
+    (variables.collect(), module)
+}
+
+fn distance(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let square = |v: f32| f64::from(v) * f64::from(v);
+    let apart: f64 = got.iter().zip(want).map(|(a, b)| square(a - b)).sum();
+    let norm: f64 = want.iter().copied().map(square).sum();
+    (apart / norm.max(1e-20)).sqrt()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Logits, every gradient, running statistics and evaluation against the candle reader's.
+fn check(net: &Net, n: usize, bound: f64) {
+    let (variables, module) = build(net, 1);
+    let (twins, _) = build(net, 1);
+    let mut executor = Executor::new(net, &twins).unwrap();
+    // Twice, with another batch size, so that what the first step left would show.
+    for (round, n) in [n + 3, n].into_iter().enumerate() {
+        let images = noise(n * net.input.iter().product::<usize>(), 77 + round as u64);
+        let dlogits = noise(n * net.n_classes, 99);
+        let [c, h, w] = net.input;
+        let tensor = Tensor::from_slice(&images, (n, c, h, w), &Device::Cpu).unwrap();
+        let logits = module.forward_t(&tensor, true).unwrap();
+        let direction = Tensor::from_slice(&dlogits, (n, net.n_classes), &Device::Cpu).unwrap();
+        let store = (&logits * direction).unwrap().sum_all().unwrap().backward().unwrap();
+
+        let got = executor.forward(&images).unwrap();
+        assert!(distance(got, &values(&logits)) < bound, "{}: logits", net.name);
+        executor.backward(&dlogits).unwrap();
+        let trained = variables.iter().filter(|variable| variable.trainable);
+        let mut n_compared = 0;
+        for ((name, got), variable) in executor.weight_gradients().zip(trained) {
+            assert_eq!(name, variable.name);
+            let want = values(store.get(variable.var.as_tensor()).unwrap());
+            let apart = distance(got, &want);
+            assert!(apart < bound, "{}: gradient of {name}: {apart:e}", net.name);
+            n_compared += 1;
+        }
+        assert_eq!(n_compared, variables.iter().filter(|v| v.trainable).count());
+    }
+    for (variable, twin) in variables.iter().zip(&twins) {
+        let apart = distance(&values(twin.var.as_tensor()), &values(variable.var.as_tensor()));
+        assert!(apart < bound, "{}: {} after a step: {apart:e}", net.name, variable.name);
+    }
+
+    let mut inference = Inference::new(net, &variables).unwrap();
+    let [c, h, w] = net.input;
+    for n in [n, 1, n + 2] {
+        let images = noise(n * c * h * w, 5);
+        let tensor = Tensor::from_slice(&images, (n, c, h, w), &Device::Cpu).unwrap();
+        let want = values(&module.forward_t(&tensor, false).unwrap());
+        let apart = distance(inference.logits(&images).unwrap(), &want);
+        assert!(apart < bound, "{}: evaluation of {n}: {apart:e}", net.name);
+    }
+}
+
+/// The shape of SmallResNet, small: batch norms that end bodies and projections.
+fn resnet() -> Net {
+    let conv_norm = |conv: Conv2d| -> [Layer; 2] {
+        let channels = conv.out_channels;
+        [conv.without_bias().into(), BatchNorm2d::new(channels).into()]
+    };
+    let body = |from, to, stride| {
+        let [conv, norm] = conv_norm(Conv2d::new(from, to, 3).stride(stride).padding(1));
+        let [conv2, norm2] = conv_norm(Conv2d::new(to, to, 3).padding(1));
+        Node::new("conv", Sequential::of([conv, norm, Activation::Relu.into(), conv2, norm2]))
+    };
+    let projection = |from, to, stride| {
+        Node::new("shortcut", Sequential::of(conv_norm(Conv2d::new(from, to, 1).stride(stride))))
+    };
+    let [stem, stem_norm] = conv_norm(Conv2d::new(3, 16, 3).padding(1));
+    let relu = Activation::Relu;
+    Net {
+        name: "resnet".into(),
+        input: [3, 8, 8],
+        n_classes: 4,
+        layers: vec![
+            Node::new("stem", Sequential::of([stem, stem_norm, relu.into()])),
+            Node::new("a", Residual::new(body(16, 16, 1), relu)),
+            Node::new("b", Residual::new(body(16, 32, 2), relu).shortcut(projection(16, 32, 2))),
+            Node::new("c", Residual::new(body(32, 32, 1), relu)),
+            Node::new("pool", Layer::GlobalAvgPool),
+            Node::new("flatten", Layer::Flatten),
+            Node::new("fc", Linear::new(32, 4)),
+        ],
+    }
+}
+
+/// The shape of SimpleNet, and blocks that begin with their activation.
+fn others() -> [Net; 2] {
+    let relu = || Layer::from(Activation::Relu);
+    let simple = Net {
+        name: "simple".into(),
+        input: [3, 8, 8],
+        n_classes: 5,
+        layers: vec![
+            Node::new("conv1", Conv2d::new(3, 8, 3).padding(1)),
+            Node::new("relu1", relu()),
+            Node::new("pool", MaxPool2d::new(2)),
+            Node::new("conv2", Conv2d::new(8, 7, 3).padding(1)),
+            Node::new("relu2", relu()),
+            Node::new("pool2", MaxPool2d { kernel: 3, stride: 1 }),
+            Node::new("flatten", Layer::Flatten),
+            Node::new("fc1", Linear::new(28, 5)),
+        ],
+    };
+    let body = || {
+        Sequential::of([
+            BatchNorm2d::new(6).into(),
+            relu(),
+            // A bias here would be cancelled, and its gradient nothing but rounding.
+            Conv2d::new(6, 6, 3).padding(1).without_bias().into(),
+            BatchNorm2d::new(6).into(),
+            relu(),
+            Conv2d::new(6, 6, 3).padding(1).into(),
+        ])
+    };
+    let preactivated = Net {
+        name: "preactivated".into(),
+        input: [2, 6, 5],
+        n_classes: 3,
+        layers: vec![
+            Node::new("stem", Conv2d::new(2, 6, 1)),
+            Node::new("a", Residual::new(Node::new("body", body()), Activation::Relu)),
+            Node::new("b", Residual::new(Node::new("body", body()), Activation::Relu)),
+            Node::new("flatten", Layer::Flatten),
+            Node::new("fc", Linear::new(180, 3)),
+        ],
+    };
+    [simple, preactivated]
+}
+
+#[test]
+fn equals_the_candle_reader() {
+    check(&test_nets::residual(), 4, 2e-5);
+    check(&resnet(), 6, 2e-5);
+    for net in others() {
+        check(&net, 5, 2e-5);
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_net() {
+    for isa in Isa::available() {
+        isa.force(|| check(&resnet(), 3, 2e-5));
+    }
+}
+
+#[test]
+fn errors_say_what_is_wrong() {
+    let net = resnet();
+    let (mut variables, _) = build(&net, 1);
+    let mut executor = Executor::new(&net, &variables).unwrap();
+    let error = executor.forward(&[0.0; 7]).unwrap_err().to_string();
+    assert!(error.contains("resnet") && error.contains("[N, 3, 8, 8]"), "{error}");
+    let error = executor.backward(&[]).unwrap_err().to_string();
+    assert!(error.contains("0 logits"), "{error}");
+    variables.remove(0);
+    let error = Executor::new(&net, &variables).unwrap_err().to_string();
+    assert!(error.contains("stem.0.weight"), "{error}");
+}
+
+#[test]
+fn one_value_per_channel_has_no_variance() {
+    let net = Net {
+        name: "dot".into(),
+        input: [2, 1, 1],
+        n_classes: 2,
+        layers: vec![
+            Node::new("norm", BatchNorm2d::new(2)),
+            Node::new("flatten", Layer::Flatten),
+            Node::new("fc", Linear::new(2, 2)),
+        ],
+    };
+    let (variables, _) = build(&net, 1);
+    let error = Executor::new(&net, &variables).unwrap().forward(&[1.0, 2.0]).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("`norm`") && error.contains("larger batch"), "{error}");
+}

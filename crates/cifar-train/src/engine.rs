@@ -1,0 +1,190 @@
+//! What computes a learner's passes: candle's autograd, or on a CPU the planned executor.
+
+use candle_core::{D, DType, Device, Tensor};
+use cifar_data::Batch;
+use cifar_kernels::conv::Algorithm;
+use cifar_kernels::loss;
+use cifar_net::Executor;
+use cifar_ops::cross_entropy;
+
+use crate::error::TrainError;
+use crate::learner::Learner;
+use crate::recipe::{Convolution, Recipe};
+
+/// The way through a learner's forward and backward passes.
+#[derive(Debug)]
+pub enum Engine {
+    /// Through the module, op by op, on any device.
+    Autograd(Device),
+    /// Through its net, planned ahead, on the CPU.
+    Planned(Box<Executor>),
+}
+
+/// What one batch gives.
+#[derive(Debug)]
+pub struct Pass {
+    /// Mean loss over the batch.
+    pub loss: f64,
+    /// Images whose largest logit is at their label.
+    pub n_correct: usize,
+    /// Gradient of the loss for each trainable variable, in order; empty where the loss is not
+    /// finite.
+    pub gradients: Vec<Tensor>,
+}
+
+impl Engine {
+    /// The fastest way for `learner` on `device`: planned where the learner has a net and the
+    /// device is the CPU.
+    ///
+    /// # Errors
+    /// A net that its variables do not fit.
+    pub fn new(
+        learner: &Learner<'_>,
+        convolution: Option<Convolution>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        Ok(match learner.net.filter(|_| device.is_cpu()) {
+            Some(net) => {
+                let algorithm = match convolution {
+                    Some(Convolution::Direct) => Algorithm::Direct,
+                    Some(Convolution::Winograd) | None => Algorithm::Winograd,
+                };
+                let executor = Executor::with_algorithm(net, learner.variables, algorithm)?;
+                Self::Planned(Box::new(executor))
+            }
+            None => Self::Autograd(device.clone()),
+        })
+    }
+
+    /// Loss and gradients of the recipe's loss on `batch`, in training mode.
+    ///
+    /// With gradient accumulation the batch runs in as many micro-batches, each weighted by its
+    /// share of the images, so that the result is the whole batch's.
+    ///
+    /// # Errors
+    /// candle's, or [`TrainError::NoGradient`] where the loss does not depend on a variable.
+    pub fn forward_backward(
+        &mut self,
+        learner: &Learner<'_>,
+        batch: &Batch,
+        recipe: &Recipe,
+    ) -> Result<Pass, TrainError> {
+        let n_images = batch.len();
+        let micro_size = n_images.div_ceil(recipe.gradient_accumulation).max(1);
+        let mut whole = Pass { loss: 0.0, n_correct: 0, gradients: Vec::new() };
+        let mut start = 0;
+        while start < n_images {
+            let part = Part { batch, start, len: micro_size.min(n_images - start) };
+            let share = part.len as f64 / n_images as f64;
+            let smoothing = recipe.label_smoothing;
+            let (loss, n_correct) = match self {
+                Self::Autograd(device) => {
+                    part.autograd(learner, smoothing, share, device, &mut whole.gradients)?
+                }
+                Self::Planned(executor) => {
+                    part.planned(executor, learner, smoothing, share, &mut whole.gradients)?
+                }
+            };
+            whole.loss += loss * share;
+            whole.n_correct += n_correct;
+            if !whole.loss.is_finite() {
+                whole.gradients.clear();
+                return Ok(whole);
+            }
+            start += part.len;
+        }
+        Ok(whole)
+    }
+}
+
+/// Some images of a batch.
+struct Part<'a> {
+    batch: &'a Batch,
+    start: usize,
+    len: usize,
+}
+
+impl Part<'_> {
+    /// Loss and hits; the gradients, times `share`, are added to `sums`.
+    fn autograd(
+        &self,
+        learner: &Learner<'_>,
+        smoothing: f64,
+        share: f64,
+        device: &Device,
+        sums: &mut Vec<Tensor>,
+    ) -> Result<(f64, usize), TrainError> {
+        let images = self.batch.image_tensor(device)?.narrow(0, self.start, self.len)?;
+        let labels = self.batch.label_tensor(device)?.narrow(0, self.start, self.len)?;
+        let logits = learner.module.forward_t(&images, true)?;
+        let loss = cross_entropy(&logits, &labels, smoothing)?;
+        let hits = logits.argmax(D::Minus1)?.eq(&labels)?.to_dtype(DType::F32)?.sum_all()?;
+        let (value, n_correct) =
+            (f64::from(loss.to_scalar::<f32>()?), hits.to_scalar::<f32>()? as usize);
+        if value.is_finite() {
+            let mut store = loss.backward()?;
+            for (i, variable) in learner.variables.iter().filter(|v| v.trainable).enumerate() {
+                let gradient = store
+                    .remove(variable.var.as_tensor())
+                    .ok_or_else(|| TrainError::NoGradient { name: variable.name.clone() })?;
+                let gradient = if share == 1.0 { gradient } else { (gradient * share)? };
+                add(sums, i, gradient)?;
+            }
+        }
+        Ok((value, n_correct))
+    }
+
+    /// As [`Part::autograd`].
+    fn planned(
+        &self,
+        executor: &mut Executor,
+        learner: &Learner<'_>,
+        smoothing: f64,
+        share: f64,
+        sums: &mut Vec<Tensor>,
+    ) -> Result<(f64, usize), TrainError> {
+        let image_len = self.batch.images.len() / self.batch.len();
+        let images = &self.batch.images[self.start * image_len..][..self.len * image_len];
+        let labels = &self.batch.labels[self.start..][..self.len];
+        let logits = executor.forward(images)?;
+        let mut dlogits = vec![0.0; logits.len()];
+        let value = loss::cross_entropy(logits, labels, smoothing, &mut dlogits);
+        let n_correct = n_correct(logits, labels);
+        if value.is_finite() {
+            if share != 1.0 {
+                dlogits.iter_mut().for_each(|gradient| *gradient *= share as f32);
+            }
+            executor.backward(&dlogits)?;
+            let trained = learner.variables.iter().filter(|v| v.trainable);
+            for (i, (variable, (_, values))) in trained.zip(executor.weight_gradients()).enumerate()
+            {
+                let var = &variable.var;
+                add(sums, i, Tensor::from_slice(values, var.dims(), var.device())?)?;
+            }
+        }
+        Ok((value, n_correct))
+    }
+}
+
+fn add(sums: &mut Vec<Tensor>, at: usize, gradient: Tensor) -> candle_core::Result<()> {
+    match sums.get_mut(at) {
+        Some(sum) => *sum = (&*sum + gradient)?,
+        None => sums.push(gradient),
+    }
+    Ok(())
+}
+
+/// Rows of `logits`, `(N, K)`, whose first largest value is at the label.
+fn n_correct(logits: &[f32], labels: &[u32]) -> usize {
+    let n_classes = logits.len() / labels.len();
+    let is_hit = |(row, label): &(&[f32], &u32)| {
+        let mut best = 0;
+        for (class, logit) in row.iter().enumerate() {
+            if *logit > row[best] {
+                best = class;
+            }
+        }
+        best == **label as usize
+    };
+    logits.chunks_exact(n_classes).zip(labels).filter(is_hit).count()
+}
