@@ -9,7 +9,9 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT;
 use cifar_models::{Model, build};
 use cifar_net::{Executor, Inference};
-use cifar_train::{Convolution, Engine, Event, Learner, Limits, Observer, Outcome, Trainer};
+use cifar_train::{
+    Convolution, Engine, Event, Learner, Limits, Observer, Outcome, Precision, Recipe, Trainer,
+};
 
 use crate::case::Case;
 
@@ -64,11 +66,13 @@ enum Way {
 }
 
 impl Way {
-    fn convolution(self) -> Convolution {
-        match self {
+    /// The case's recipe, in f32.
+    fn recipe(self, case: &Case) -> Recipe {
+        let convolution = match self {
             Self::Autograd | Self::Planned => Convolution::Direct,
             Self::Winograd => Convolution::Winograd,
-        }
+        };
+        Recipe { convolution: Some(convolution), precision: Some(Precision::F32), ..case.recipe() }
     }
 
     fn learner(self, model: &Model) -> Learner<'_> {
@@ -115,17 +119,19 @@ fn compare_way(case: &Case, way: Way, chosen: &[u32], reference: &Tensors, initi
 
     let after = named(&model, "after.");
     report.group("weights and buffers after the last step", "after.", &after, reference, TOLERANCE);
-    let logits = eval_logits(&model, way, &images(case, chosen));
+    let logits = eval_logits(case, &model, way, &images(case, chosen));
     report.one("their logits", &logits, &reference["after_eval_logits"], LATER_TOLERANCE);
     let (ours, theirs) = (changes(&after, initial), changes(reference, initial));
     report.group("what the steps changed", "after.", &ours, &theirs, CHANGE_TOLERANCE);
 }
 
-fn eval_logits(model: &Model, way: Way, images: &Tensor) -> Tensor {
+fn eval_logits(case: &Case, model: &Model, way: Way, images: &Tensor) -> Tensor {
     match way {
         Way::Autograd => model.module.forward_t(images, false).unwrap(),
         Way::Planned | Way::Winograd => {
-            let mut frozen = Inference::new(&model.net, &model.variables).unwrap();
+            let mut frozen =
+                Inference::new(&model.net, &model.variables, way.recipe(case).arithmetic())
+                    .unwrap();
             let pixels = images.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             let logits = frozen.logits(&pixels).unwrap();
             Tensor::from_slice(logits, (images.dims()[0], 10), &Device::Cpu).unwrap()
@@ -140,18 +146,19 @@ fn first_pass(case: &Case, way: Way, chosen: &[u32]) -> Tensors {
         case.loader(chosen[..case.batch_size].to_vec(), case.batch_size).epoch(0).next().unwrap();
     let images = batch.image_tensor(&Device::Cpu).unwrap();
     let mut found = Tensors::new();
-    found.insert("eval_logits".to_owned(), eval_logits(&model, way, &images));
+    found.insert("eval_logits".to_owned(), eval_logits(case, &model, way, &images));
     let train_logits = match way {
         Way::Autograd => model.module.forward_t(&images, true).unwrap(),
         Way::Planned | Way::Winograd => {
-            let mut executor = Executor::new(&model.net, &model.variables).unwrap();
+            let mut executor =
+                Executor::new(&model.net, &model.variables, way.recipe(case).arithmetic()).unwrap();
             let logits = executor.forward(&batch.images).unwrap();
             Tensor::from_slice(logits, (batch.len(), 10), &Device::Cpu).unwrap()
         }
     };
     found.insert("train_logits".to_owned(), train_logits);
     let learner = way.learner(&model);
-    let mut engine = Engine::new(&learner, Some(way.convolution()), &Device::Cpu).unwrap();
+    let mut engine = Engine::new(&learner, &way.recipe(case), &Device::Cpu).unwrap();
     let pass = engine.forward_backward(&learner, &batch, &case.recipe()).unwrap();
     for ((name, _), gradient) in learner.trainable().into_iter().zip(pass.gradients) {
         found.insert(format!("grad.{name}"), gradient);
@@ -161,8 +168,7 @@ fn first_pass(case: &Case, way: Way, chosen: &[u32]) -> Tensors {
 
 /// The model after training on the chosen batches with the engine that users train with.
 fn ten_steps(case: &Case, way: Way, chosen: &[u32]) -> (Model, Log) {
-    let (model, mut recipe, mut log) = (case.model(), case.recipe(), Log::default());
-    recipe.convolution = Some(way.convolution());
+    let (model, recipe, mut log) = (case.model(), way.recipe(case), Log::default());
     let loader = case.loader(chosen.to_vec(), case.batch_size);
     let mut trainer =
         Trainer::new(&recipe, way.learner(&model), loader, None, &Device::Cpu, None).unwrap();

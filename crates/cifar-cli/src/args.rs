@@ -13,7 +13,8 @@ Exit codes:
   130  interrupted by Ctrl-C; the run was saved and can be resumed
 
 Environment:
-  CIFAR_KERNELS_ISA  portable, avx2 or avx512: holds the CPU kernels below what the machine has
+  CIFAR_KERNELS_ISA  portable, avx2, avx512 or avx512-bf16: holds the CPU kernels below what the
+                     machine has
   RUST_LOG           which diagnostics are shown";
 
 /// Train, evaluate and inspect CIFAR-10 image classifiers.

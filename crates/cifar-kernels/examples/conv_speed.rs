@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
+use cifar_kernels::element::{Element, bf16};
 use cifar_kernels::isa::Isa;
 
 /// Images of a batch.
@@ -18,8 +19,12 @@ const BATCH: usize = 128;
 fn main() {
     println!("{}, {} threads, batch {BATCH}", Isa::current(), rayon::current_num_threads());
     println!(
-        "{:<22}{:>10}{:>10}{:>10}{:>10}",
-        "layer", "algorithm", "forward", "d input", "d weight"
+        "{:<20}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+        "", "", "f32", "", "", "bf16", "", ""
+    );
+    println!(
+        "{:<20}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
+        "layer", "algorithm", "forward", "d input", "d weight", "forward", "d input", "d weight"
     );
     for (name, conv) in [
         ("3->64, 32x32", layer(3, 64, 32, 3, 1)),
@@ -35,11 +40,11 @@ fn main() {
     ] {
         for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
             if algorithm == Algorithm::Direct || conv.algorithm() == algorithm {
-                let [forward, input, weight] = speeds(conv, algorithm);
-                println!(
-                    "{name:<22}{:>10}{forward:>10.0}{input:>10.0}{weight:>10.0}",
-                    format!("{algorithm:?}")
-                );
+                print!("{name:<20}{:>10}", format!("{algorithm:?}"));
+                for speed in [speeds::<f32>(conv, algorithm), speeds::<bf16>(conv, algorithm)] {
+                    speed.iter().for_each(|speed| print!("{speed:>10.0}"));
+                }
+                println!();
             }
         }
     }
@@ -58,9 +63,9 @@ fn layer(c: usize, k: usize, side: usize, kernel: usize, stride: usize) -> Conv2
     }
 }
 
-fn speeds(conv: Conv2d, algorithm: Algorithm) -> [f64; 3] {
-    let x = vec![0.5; BATCH * conv.in_len()];
-    let dy = vec![0.25; BATCH * conv.out_len()];
+fn speeds<E: Element>(conv: Conv2d, algorithm: Algorithm) -> [f64; 3] {
+    let x = vec![E::from_f32(0.5); BATCH * conv.in_len()];
+    let dy = vec![E::from_f32(0.25); BATCH * conv.out_len()];
     let weight = vec![0.125; conv.weight_len()];
     let (mut y, mut dx, mut dweight) = (dy.clone(), x.clone(), weight.clone());
     let mut there = Filters::new(conv, Pass::Forward, algorithm);

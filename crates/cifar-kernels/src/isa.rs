@@ -14,11 +14,13 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL: 16 values of f32 at a time.
     Avx512,
+    /// With AVX-512 BF16 too: 16 pairs of bf16 at a time. For f32 the same as [`Isa::Avx512`].
+    Avx512Bf16,
 }
 
 impl Isa {
     /// All of them, from the least to the most.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
 
     /// What the calling thread's next kernel will use: the best the machine has, unless
     /// [`Isa::limit`] or [`Isa::force`] holds it lower.
@@ -45,7 +47,8 @@ impl Isa {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
             if avx2 && avx512 {
-                return Self::Avx512;
+                let bf16 = is_x86_feature_detected!("avx512bf16");
+                return if bf16 { Self::Avx512Bf16 } else { Self::Avx512 };
             }
             if avx2 {
                 return Self::Avx2;
@@ -87,6 +90,7 @@ impl fmt::Display for Isa {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Bf16 => "avx512-bf16",
         })
     }
 }
@@ -97,7 +101,8 @@ pub struct UnknownIsa(String);
 
 impl fmt::Display for UnknownIsa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown instruction set `{}`: expected portable, avx2 or avx512", self.0)
+        let known = Isa::ALL.map(|isa| isa.to_string()).join(", ");
+        write!(f, "unknown instruction set `{}`: expected one of {known}", self.0)
     }
 }
 
@@ -130,7 +135,7 @@ mod tests {
         let before = Isa::current();
         Isa::Portable.force(|| {
             assert_eq!(Isa::current(), Isa::Portable);
-            Isa::Avx512.force(|| assert_eq!(Isa::current(), Isa::detected()));
+            Isa::Avx512Bf16.force(|| assert_eq!(Isa::current(), Isa::detected()));
             assert_eq!(Isa::current(), Isa::Portable);
         });
         assert_eq!(Isa::current(), before);

@@ -2,14 +2,16 @@
 
 use rayon::prelude::*;
 
+use crate::element::Element;
+
 /// Rows and columns that are exchanged at a time: both sides then stay in the nearest cache.
 const BLOCK: usize = 16;
 
-/// `(N, C, L)` to `(N, L, C)`, with `L = H·W` pixels of `C` channels.
+/// `(N, C, L)` to `(N, L, C)`, with `L = H·W` pixels of `C` channels, rounded to what is stored.
 ///
 /// # Panics
 /// If the lengths differ or are not whole images.
-pub fn channels_last(x: &[f32], channels: usize, plane_len: usize, y: &mut [f32]) {
+pub fn channels_last<E: Element>(x: &[f32], channels: usize, plane_len: usize, y: &mut [E]) {
     exchange(x, (channels, plane_len), y);
 }
 
@@ -22,20 +24,20 @@ pub fn channels_first(x: &[f32], channels: usize, plane_len: usize, y: &mut [f32
 }
 
 /// The transpose of each matrix of `rows × columns`.
-fn exchange(x: &[f32], (rows, columns): (usize, usize), y: &mut [f32]) {
+fn exchange<E: Element>(x: &[f32], (rows, columns): (usize, usize), y: &mut [E]) {
     assert_eq!(x.len(), y.len(), "layout: lengths differ");
     let len = rows * columns;
     assert!(len > 0 && x.len().is_multiple_of(len), "layout: not whole images");
     y.par_chunks_exact_mut(len).zip(x.par_chunks_exact(len)).for_each(|(y, x)| {
         if rows == 1 || columns == 1 {
-            return y.copy_from_slice(x);
+            return y.iter_mut().zip(x).for_each(|(y, &x)| *y = E::from_f32(x));
         }
         for top in (0..rows).step_by(BLOCK) {
             for left in (0..columns).step_by(BLOCK) {
                 for column in left..columns.min(left + BLOCK) {
                     let to = &mut y[column * rows..][..rows][top..rows.min(top + BLOCK)];
                     for (row, to) in (top..).zip(to) {
-                        *to = x[row * columns + column];
+                        *to = E::from_f32(x[row * columns + column]);
                     }
                 }
             }

@@ -14,6 +14,8 @@ pub mod augment;
 pub mod buffer;
 pub mod channels_last;
 pub mod conv;
+pub mod element;
+mod factor;
 mod gemm;
 pub mod isa;
 pub mod layout;

@@ -6,6 +6,8 @@
 
 #![expect(unsafe_code, reason = "vector instructions; see each SAFETY comment")]
 
+use half::bf16;
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -20,7 +22,7 @@ pub(crate) use portable::{Lane, Portable};
 
 /// The operations on one vector. A value of an implementing type is a proof that the machine has
 /// the instructions: it is made in [`per_isa!`] alone, after detection.
-pub(crate) trait Simd: Copy {
+pub trait Simd: Copy {
     /// [`Simd::LANES`] values of f32.
     type V: Copy;
     const LANES: usize;
@@ -43,40 +45,92 @@ pub(crate) trait Simd: Copy {
     fn gated(self, gate: Self::V, v: Self::V) -> Self::V;
     /// `a` where `x` is above `y` or NaN, else `b`. The bits of `a` and `b` are left as they are.
     fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    /// As [`Simd::load`], of bf16.
+    ///
+    /// # Safety
+    /// As for [`Simd::load`].
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V;
+    /// As [`Simd::store`], of bf16: rounded to the nearest, ties to even; a NaN stays one.
+    ///
+    /// # Safety
+    /// As for [`Simd::store`].
+    unsafe fn store_bf16(self, to: *mut bf16, v: Self::V);
+    /// The bits of a [`Pair`] in each lane: `a` and `b`, rounded as by [`Simd::store_bf16`].
+    fn pairs(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `c` and both products of the [`Pair`]s whose bits `a` and `b` are. Some machines take
+    /// subnormal values for 0 here.
+    fn pairs_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 }
 
 /// `per_isa!(pub(crate) fn NAME(ARGUMENTS) = BODY)`: a function `NAME(isa, ARGUMENTS)` that calls
 /// `BODY::<S, M>(simd, ARGUMENTS)`, compiled for each instruction set, with `M` the rows of a tile
-/// that suit its registers.
+/// that suit its registers. `NAME<T: Bound; const N: usize>(…) where […]` has type and constant
+/// parameters too, which the body has between `S` and `M`.
 ///
 /// `BODY` and everything hot under it must be `#[inline(always)]`, or it is compiled without the
 /// instructions. The generated function is `unsafe` exactly as far as `BODY` is: both are.
 macro_rules! per_isa {
-    ($(#[$doc:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $type:ty),* $(,)?) = $body:ident) => {
+    (
+        $(#[$doc:meta])* $vis:vis unsafe fn $name:ident
+        $(<$($type:ident: $bound:path),* $(; $(const $n:ident: usize),*)?>)?
+        ($($arg:ident: $of:ty),* $(,)?)
+        $(where [$($condition:tt)*])? = $body:ident
+    ) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "as many as the body has")]
-        $vis unsafe fn $name(isa: $crate::isa::Isa, $($arg: $type),*) {
+        $vis unsafe fn $name$(<$($type: $bound,)* $($(const $n: usize,)*)?>)?(
+            isa: $crate::isa::Isa, $($arg: $of),*
+        ) $(where $($condition)*)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+            unsafe fn avx512_bf16$(<$($type: $bound,)* $($(const $n: usize,)*)?>)?($($arg: $of),*)
+            $(where $($condition)*)? {
+                // SAFETY: the caller's, and the instructions are there.
+                unsafe {
+                    let simd = $crate::simd::Avx512::<true>::new();
+                    $body::<_, $($($type,)* $($($n,)*)?)? 8>(simd, $($arg),*)
+                }
+            }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-            unsafe fn avx512($($arg: $type),*) {
+            unsafe fn avx512$(<$($type: $bound,)* $($(const $n: usize,)*)?>)?($($arg: $of),*)
+            $(where $($condition)*)? {
                 // SAFETY: the caller's, and the instructions are there.
-                unsafe { $body::<_, 8>($crate::simd::Avx512::new(), $($arg),*) }
+                unsafe {
+                    let simd = $crate::simd::Avx512::<false>::new();
+                    $body::<_, $($($type,)* $($($n,)*)?)? 8>(simd, $($arg),*)
+                }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            unsafe fn avx2($($arg: $type),*) {
+            unsafe fn avx2$(<$($type: $bound,)* $($(const $n: usize,)*)?>)?($($arg: $of),*)
+            $(where $($condition)*)? {
                 // SAFETY: the caller's, and the instructions are there.
-                unsafe { $body::<_, 6>($crate::simd::Avx2::new(), $($arg),*) }
+                unsafe {
+                    let simd = $crate::simd::Avx2::new();
+                    $body::<_, $($($type,)* $($($n,)*)?)? 6>(simd, $($arg),*)
+                }
             }
             match isa {
                 // SAFETY: the caller's; an `Isa` above `Portable` comes from detection.
                 #[cfg(target_arch = "x86_64")]
-                $crate::isa::Isa::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::isa::Isa::Avx512Bf16 => unsafe {
+                    avx512_bf16$(::<$($type,)* $($($n,)*)?>)?($($arg),*)
+                },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::isa::Isa::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::isa::Isa::Avx512 => unsafe {
+                    avx512$(::<$($type,)* $($($n,)*)?>)?($($arg),*)
+                },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::isa::Isa::Avx2 => unsafe {
+                    avx2$(::<$($type,)* $($($n,)*)?>)?($($arg),*)
+                },
                 // SAFETY: the caller's.
-                _ => unsafe { $body::<_, 6>($crate::simd::Portable, $($arg),*) },
+                _ => unsafe {
+                    $body::<_, $($($type,)* $($($n,)*)?)? 6>($crate::simd::Portable, $($arg),*)
+                },
             }
         }
     };

@@ -9,25 +9,52 @@ use std::collections::HashMap;
 
 use candle_core::{CpuStorage, DType, Error, Result, Storage, StorageRef, Tensor, Var, bail};
 use cifar_kernels::buffer::Buffer;
-use cifar_kernels::conv::{Algorithm, Filters, Pass};
+use cifar_kernels::conv::Algorithm;
+use cifar_kernels::element::bf16;
 use cifar_kernels::isa::Isa;
-use cifar_kernels::layout;
 
 use crate::{Net, Variable};
 use memory::Gradients;
-use plan::{Op, Operation, Plan};
-use statistics::Statistics;
+use passes::{Passes, Typed};
+use plan::Plan;
 
 mod backward;
 mod forward;
 mod inference;
 mod memory;
+mod passes;
 mod plan;
 mod report;
 mod statistics;
 
 pub use inference::Inference;
 pub use report::{MemoryReport, PlannedOperation};
+
+/// What images, activations and their gradients are stored in. Weights, their gradients, sums and
+/// statistics are f32 with either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 24 bits of precision.
+    F32,
+    /// 8 bits of precision, the range of f32, half the memory.
+    Bf16,
+}
+
+/// How a net is computed on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// Winograd's algorithm, where it applies, or the direct one everywhere.
+    pub convolution: Algorithm,
+    /// What values are stored in.
+    pub precision: Precision,
+}
+
+impl Default for Arithmetic {
+    /// Winograd's algorithm on f32.
+    fn default() -> Self {
+        Self { convolution: Algorithm::Winograd, precision: Precision::F32 }
+    }
+}
 
 /// A net with its tensors, trained on the CPU: images to logits, and the logits' gradient to that
 /// of every weight.
@@ -39,36 +66,22 @@ pub struct Executor {
     name: String,
     /// `[C, H, W]`
     input: [usize; 3],
-    plan: Plan,
-    gradients: Gradients,
-    tensors: Tensors,
-    /// What an operation keeps from the forward pass for the backward pass.
-    states: Vec<State>,
-    memory: Memory,
+    planned: Planned,
+    passes: Box<dyn Passes>,
+    /// `(N, K)` of the last forward pass.
+    logits: Vec<f32>,
+    /// The gradients of all weights.
+    weights: Buffer,
     /// Images of the last forward pass.
     n_images: usize,
 }
 
-/// What one operation keeps beside its values.
+/// What is to be done, whatever values are stored in.
 #[derive(Debug)]
-enum State {
-    Nothing,
-    /// The packed weights of both passes; images have no gradient, so the first lacks one.
-    Conv {
-        forward: Filters,
-        input_gradient: Option<Filters>,
-    },
-    BatchNorm(Statistics),
-    /// Which pixel of its window each maximum was.
-    MaxPool(Vec<u32>),
-}
-
-/// The buffers: those of the values, those of their gradients, that of the weights' gradients.
-#[derive(Debug, Default)]
-struct Memory {
-    values: Vec<Buffer>,
-    gradients: Vec<Buffer>,
-    weights: Buffer,
+struct Planned {
+    plan: Plan,
+    gradients: Gradients,
+    tensors: Tensors,
 }
 
 impl Executor {
@@ -77,46 +90,22 @@ impl Executor {
     /// # Errors
     /// A net that [`Net::steps`] refuses or that does not end in one value per class; a variable
     /// that is missing, of another shape, not f32 or not on the CPU.
-    pub fn new(net: &Net, variables: &[Variable]) -> Result<Self> {
-        Self::with_algorithm(net, variables, Algorithm::Winograd)
-    }
-
-    /// As [`Executor::new`], with Winograd's algorithm, where it applies, or without.
-    ///
-    /// # Errors
-    /// Those of [`Executor::new`].
-    pub fn with_algorithm(net: &Net, variables: &[Variable], wanted: Algorithm) -> Result<Self> {
+    pub fn new(net: &Net, variables: &[Variable], arithmetic: Arithmetic) -> Result<Self> {
         let plan = Plan::new(net)?;
         let gradients = Gradients::new(&plan);
         let tensors = Tensors::new(net, variables)?;
-        let algorithm = |op: &Op| match op {
-            Op::Conv { conv, .. } if wanted == Algorithm::Winograd => conv.algorithm(),
-            _ => Algorithm::Direct,
-        };
-        let state = |operation: &Operation| match &operation.op {
-            Op::Conv { conv, .. } => State::Conv {
-                forward: Filters::new(*conv, Pass::Forward, algorithm(&operation.op)),
-                input_gradient: (operation.input != 0)
-                    .then(|| Filters::new(*conv, Pass::InputGradient, algorithm(&operation.op))),
-            },
-            Op::BatchNorm { norm, .. } => State::BatchNorm(Statistics::new(norm.channels)),
-            Op::MaxPool(_) => State::MaxPool(Vec::new()),
-            _ => State::Nothing,
-        };
-        let states = plan.operations.iter().map(state).collect();
-        let memory = Memory {
-            values: vec![Buffer::default(); plan.values.len()],
-            gradients: vec![Buffer::default(); gradients.buffers.len()],
-            weights: Buffer::zeros(tensors.n_trained),
+        let convolution = arithmetic.convolution;
+        let passes: Box<dyn Passes> = match arithmetic.precision {
+            Precision::F32 => Box::new(Typed::<f32>::new(&plan, &gradients, convolution)),
+            Precision::Bf16 => Box::new(Typed::<bf16>::new(&plan, &gradients, convolution)),
         };
         Ok(Self {
             name: net.name.clone(),
             input: net.input,
-            plan,
-            gradients,
-            tensors,
-            states,
-            memory,
+            passes,
+            logits: Vec::new(),
+            weights: Buffer::zeros::<f32>(tensors.n_trained),
+            planned: Planned { plan, gradients, tensors },
             n_images: 0,
         })
     }
@@ -128,16 +117,10 @@ impl Executor {
     /// Images that are not whole or none; a batch norm that sees a single value per channel, whose
     /// variance would be undefined; candle's, where a variable cannot be read.
     pub fn forward(&mut self, images: &[f32]) -> Result<&[f32]> {
-        let [c, h, w] = self.input;
-        if images.is_empty() || !images.len().is_multiple_of(c * h * w) {
-            bail!("{}: {} values are not [N, {c}, {h}, {w}], N >= 1", self.name, images.len());
-        }
-        self.n_images = images.len() / (c * h * w);
-        self.resize();
-        layout::channels_last(images, c, h * w, self.memory.values[0].as_mut_slice());
-        let Self { plan, tensors, states, memory, .. } = self;
-        on_pool(|| forward::run(plan, tensors, states, &mut memory.values))?;
-        Ok(self.memory.values[self.plan.output].as_slice())
+        self.n_images = n_images(&self.name, self.input, images)?;
+        let Self { planned, passes, logits, n_images, .. } = self;
+        on_pool(|| passes.forward(planned, images, *n_images, logits))?;
+        Ok(&self.logits)
     }
 
     /// The gradient of every weight, from that of the logits of the last forward pass, `(N, K)`.
@@ -146,21 +129,19 @@ impl Executor {
     /// # Errors
     /// Another number of values than the logits have.
     pub fn backward(&mut self, dlogits: &[f32]) -> Result<()> {
-        let expected = self.n_images * self.plan.values[self.plan.output].len();
+        let expected = self.logits.len();
         if dlogits.len() != expected || expected == 0 {
             bail!("{}: a gradient of {} values for {expected} logits", self.name, dlogits.len());
         }
-        let of_logits = &mut self.memory.gradients[self.gradients.of_logits];
-        of_logits.as_mut_slice()[..expected].copy_from_slice(dlogits);
-        let Self { plan, gradients, tensors, states, memory, n_images, .. } = self;
-        on_pool(|| backward::run(plan, gradients, tensors, states, memory, *n_images))
+        let Self { planned, passes, weights, n_images, .. } = self;
+        on_pool(|| passes.backward(planned, dlogits, *n_images, weights.as_mut_slice()))
     }
 
     /// Name and gradient of every trained tensor, in the order of [`Net::parameters`], each as it
     /// lies in PyTorch's layout; one after the other they are [`Executor::flat_gradient`].
     pub fn weight_gradients(&self) -> impl Iterator<Item = (&str, &[f32])> {
-        let flat = self.memory.weights.as_slice();
-        self.tensors.all.iter().filter_map(move |tensor| {
+        let flat = self.weights.as_slice();
+        self.planned.tensors.all.iter().filter_map(move |tensor| {
             let range = tensor.gradient.clone()?;
             Some((tensor.name.as_str(), &flat[range]))
         })
@@ -168,28 +149,21 @@ impl Executor {
 
     /// All gradients in one row.
     pub fn flat_gradient(&self) -> &[f32] {
-        self.memory.weights.as_slice()
+        self.weights.as_slice()
     }
 
     /// What a step on `batch_size` images needs.
     pub fn memory_report(&self, batch_size: usize) -> MemoryReport {
-        MemoryReport::new(&self.plan, &self.gradients, &self.states, &self.tensors, batch_size)
+        self.passes.report(&self.planned, batch_size)
     }
+}
 
-    fn resize(&mut self) {
-        let n = self.n_images;
-        for (buffer, value) in self.memory.values.iter_mut().zip(&self.plan.values) {
-            buffer.resize(n * value.len());
-        }
-        for (buffer, len) in self.memory.gradients.iter_mut().zip(&self.gradients.buffers) {
-            buffer.resize(n * len);
-        }
-        for (state, operation) in self.states.iter_mut().zip(&self.plan.operations) {
-            if let State::MaxPool(argmax) = state {
-                argmax.resize(n * self.plan.values[operation.output].len(), 0);
-            }
-        }
+/// Images of `[C, H, W]` in `images`.
+fn n_images(name: &str, [c, h, w]: [usize; 3], images: &[f32]) -> Result<usize> {
+    if images.is_empty() || !images.len().is_multiple_of(c * h * w) {
+        bail!("{name}: {} values are not [N, {c}, {h}, {w}], N >= 1", images.len());
     }
+    Ok(images.len() / (c * h * w))
 }
 
 /// Runs `f` on a thread of the caller's rayon pool, so that the passes in it start without waking

@@ -49,7 +49,7 @@ mod variable;
 
 pub use candle_reader::{CandleNet, Mode};
 pub use error::{Expected, NetError};
-pub use executor::{Executor, Inference, MemoryReport, PlannedOperation};
+pub use executor::{Arithmetic, Executor, Inference, MemoryReport, PlannedOperation, Precision};
 pub use layer::{
     Activation, AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Node, Residual,
     Sequential,

@@ -2,14 +2,13 @@
 
 use candle_core::{D, DType, Device, Tensor};
 use cifar_data::Batch;
-use cifar_kernels::conv::Algorithm;
 use cifar_kernels::loss;
 use cifar_net::Executor;
 use cifar_ops::cross_entropy;
 
 use crate::error::TrainError;
 use crate::learner::Learner;
-use crate::recipe::{Convolution, Recipe};
+use crate::recipe::{Precision, Recipe};
 
 /// The way through a learner's forward and backward passes.
 #[derive(Debug)]
@@ -37,23 +36,20 @@ impl Engine {
     /// device is the CPU.
     ///
     /// # Errors
-    /// A net that its variables do not fit.
+    /// A net that its variables do not fit; bf16 asked for where only f32 is to be had.
     pub fn new(
         learner: &Learner<'_>,
-        convolution: Option<Convolution>,
+        recipe: &Recipe,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        Ok(match learner.net.filter(|_| device.is_cpu()) {
+        match learner.net.filter(|_| device.is_cpu()) {
             Some(net) => {
-                let algorithm = match convolution {
-                    Some(Convolution::Direct) => Algorithm::Direct,
-                    Some(Convolution::Winograd) | None => Algorithm::Winograd,
-                };
-                let executor = Executor::with_algorithm(net, learner.variables, algorithm)?;
-                Self::Planned(Box::new(executor))
+                let executor = Executor::new(net, learner.variables, recipe.arithmetic())?;
+                Ok(Self::Planned(Box::new(executor)))
             }
-            None => Self::Autograd(device.clone()),
-        })
+            None if recipe.precision == Some(Precision::Bf16) => Err(TrainError::Precision),
+            None => Ok(Self::Autograd(device.clone())),
+        }
     }
 
     /// Loss and gradients of the recipe's loss on `batch`, in training mode.

@@ -33,6 +33,11 @@ pub enum TrainError {
         /// The variable.
         name: String,
     },
+    /// A precision that this way of training does not have.
+    #[error(
+        "`precision` is bf16, which only a layer graph on a CPU is trained in; set precision = \"f32\""
+    )]
+    Precision,
     /// Logits that the metrics refuse.
     #[error("cannot evaluate")]
     Metrics(#[from] cifar_metrics::MetricsError),

@@ -3,13 +3,13 @@
 use candle_core::Device;
 use cifar_data::Loader;
 use cifar_metrics::{Evaluation, Evaluator};
-use cifar_net::Inference;
+use cifar_net::{Arithmetic, Inference};
 
 use crate::error::TrainError;
 use crate::learner::Learner;
 
 /// Runs `learner` in evaluation mode over one pass of `loader`: its net, frozen, where it has one
-/// and the device is the CPU; else its module.
+/// and the device is the CPU, with `arithmetic`; else its module.
 ///
 /// # Errors
 /// candle's, or [`TrainError::Metrics`] for a logit that is NaN.
@@ -17,9 +17,11 @@ pub fn evaluate(
     learner: &Learner<'_>,
     loader: &Loader,
     device: &Device,
+    arithmetic: Arithmetic,
 ) -> Result<Evaluation, TrainError> {
     let net = learner.net.filter(|_| device.is_cpu());
-    let mut frozen = net.map(|net| Inference::new(net, learner.variables)).transpose()?;
+    let mut frozen =
+        net.map(|net| Inference::new(net, learner.variables, arithmetic)).transpose()?;
     let mut evaluator: Option<Evaluator> = None;
     for batch in loader.epoch(0) {
         let logits = match &mut frozen {

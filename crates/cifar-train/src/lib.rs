@@ -44,7 +44,7 @@ pub use metrics_log::{Csv, JsonLines};
 pub use optimizer::{
     AdamW, AdamWConfig, Optimizer, OptimizerConfig, OptimizerStateError, Sgd, SgdConfig,
 };
-pub use recipe::{Convolution, DataConfig, Recipe, RecipeError};
+pub use recipe::{Convolution, DataConfig, Precision, Recipe, RecipeError};
 pub use run_folder::{RunFolder, RunFolderError};
 pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, StepSize};
 pub use state::{RunningMeans, TrainState};

@@ -1,6 +1,11 @@
 //! A training run as one typed value: what a recipe file says, checked once.
 
+use std::fmt;
+
 use cifar_data::{Augmentation, Normalization};
+use cifar_kernels::conv::Algorithm;
+use cifar_kernels::isa::Isa;
+use cifar_net::Arithmetic;
 use serde::{Deserialize, Serialize};
 
 use crate::optimizer::OptimizerConfig;
@@ -37,6 +42,10 @@ pub struct Recipe {
     /// the faster one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub convolution: Option<Convolution>,
+    /// What a CPU stores images, activations and their gradients in. Absent: bf16 where the
+    /// machine multiplies it (AVX-512 BF16), else f32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// Exponential moving average of the weights: the share kept at each step, in `0..1`.
     /// Where set, the averaged weights are the ones evaluated. Absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,9 +71,30 @@ pub struct Recipe {
 pub enum Convolution {
     /// As the sums of their definition.
     Direct,
-    /// By F(4×4, 3×3) of Lavin and Gray 2015 (arXiv:1509.09308): less work, about one decimal
-    /// digit less exact.
+    /// By F(4×4, 3×3) of Lavin and Gray 2015 (arXiv:1509.09308), in bf16 by F(2×2, 3×3): less
+    /// work, about one decimal digit less exact.
     Winograd,
+}
+
+/// What images, activations and their gradients are stored in. Weights, their gradients, batch
+/// statistics, loss and optimiser are f32 with either (mixed precision, Micikevicius et al. 2018,
+/// arXiv:1710.03740; bf16 has the range of f32, so the loss needs no scaling).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 24 bits of precision.
+    F32,
+    /// 8 bits of precision.
+    Bf16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
 }
 
 /// The data part of a recipe.
@@ -117,6 +147,28 @@ pub enum RecipeError {
 }
 
 impl Recipe {
+    /// [`Recipe::precision`], with what this machine's CPU does best where it is absent.
+    pub fn cpu_precision(&self) -> Precision {
+        self.precision.unwrap_or_else(|| match Isa::current() {
+            Isa::Avx512Bf16 => Precision::Bf16,
+            _ => Precision::F32,
+        })
+    }
+
+    /// How a CPU computes the net.
+    pub fn arithmetic(&self) -> Arithmetic {
+        Arithmetic {
+            convolution: match self.convolution {
+                Some(Convolution::Direct) => Algorithm::Direct,
+                Some(Convolution::Winograd) | None => Algorithm::Winograd,
+            },
+            precision: match self.cpu_precision() {
+                Precision::F32 => cifar_net::Precision::F32,
+                Precision::Bf16 => cifar_net::Precision::Bf16,
+            },
+        }
+    }
+
     /// Reads and checks a recipe, after replacing single keys by `settings`, each
     /// `dotted.key=value` with a TOML value (a bare word counts as a string).
     ///

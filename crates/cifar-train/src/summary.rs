@@ -88,7 +88,7 @@ impl Summary {
             dataset: around.dataset,
             seed: recipe.seed,
             device: around.device,
-            precision: "f32".to_owned(),
+            precision: recipe.cpu_precision().to_string(),
             parameters,
             epochs: state.epoch,
             steps: state.step,

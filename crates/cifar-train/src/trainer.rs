@@ -82,7 +82,7 @@ impl<'a> Trainer<'a> {
             learner,
             optimizer: Optimizer::new(recipe.optimizer, learner.trainable())?,
             ema: recipe.ema_decay.map(|decay| Ema::new(decay, learner.variables)).transpose()?,
-            engine: Engine::new(&learner, recipe.convolution, device)?,
+            engine: Engine::new(&learner, recipe, device)?,
             state: TrainState::new(&recipe.model, total_steps),
             cursor: ScheduleCursor::new(schedule, 0),
             schedule,
@@ -320,7 +320,7 @@ impl<'a> Trainer<'a> {
 
     /// The validation result of the weights that would be shipped: the averaged ones, if any.
     fn evaluated(&self, loader: &Loader) -> Result<cifar_metrics::Evaluation, TrainError> {
-        let run = || evaluate(&self.learner, loader, &self.device);
+        let run = || evaluate(&self.learner, loader, &self.device, self.recipe.arithmetic());
         match &self.ema {
             Some(ema) => ema.swapped_in(self.learner.variables, run),
             None => run(),

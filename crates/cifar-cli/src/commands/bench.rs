@@ -20,6 +20,7 @@ use crate::{host, recipes, session};
 struct Report<'a> {
     recipe: &'a str,
     pass: &'static str,
+    precision: String,
     instructions: String,
     threads: usize,
     batch_size: usize,
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &BenchArgs, console: &mut Console) -> anyhow::Result<()>
     let model = session::new_model(&recipe, N_CLASSES, &device)?;
     let batch = batch(recipe.batch_size);
     let times = match args.eval {
-        true => evaluate(&model, &batch, steps)?,
+        true => evaluate(&model, &recipe, &batch, steps)?,
         false => train(&model, &recipe, &batch, steps, &device)?,
     };
     let speed = |time: Duration| recipe.batch_size as f64 / time.as_secs_f64();
@@ -47,6 +48,7 @@ pub(crate) fn run(args: &BenchArgs, console: &mut Console) -> anyhow::Result<()>
     let report = Report {
         recipe: &recipe.name,
         pass: if args.eval { "evaluation" } else { "training" },
+        precision: recipe.cpu_precision().to_string(),
         instructions: Isa::current().to_string(),
         threads: rayon::current_num_threads(),
         batch_size: recipe.batch_size,
@@ -56,10 +58,11 @@ pub(crate) fn run(args: &BenchArgs, console: &mut Console) -> anyhow::Result<()>
         peak_rss_bytes: host::peak_rss_bytes(),
     };
     console.line(format!(
-        "{} of {}, batch {}, {} threads, {}: {:.0} images/s ({:.0} to {:.0}), peak memory {} MB",
+        "{} of {}, batch {}, {}, {} threads, {}: {:.0} images/s ({:.0} to {:.0}), peak memory {} MB",
         report.pass,
         report.recipe,
         report.batch_size,
+        report.precision,
         report.threads,
         report.instructions,
         report.images_per_second,
@@ -98,7 +101,7 @@ fn train(
     device: &Device,
 ) -> anyhow::Result<Vec<Duration>> {
     let learner = session::learner(model);
-    let mut engine = Engine::new(&learner, recipe.convolution, device)?;
+    let mut engine = Engine::new(&learner, recipe, device)?;
     let mut optimizer = Optimizer::new(recipe.optimizer, learner.trainable())?;
     let size = StepSize { learning_rate: recipe.optimizer.learning_rate() / 25.0, momentum: None };
     timed(steps, || {
@@ -110,8 +113,13 @@ fn train(
     })
 }
 
-fn evaluate(model: &Model, batch: &Batch, steps: usize) -> anyhow::Result<Vec<Duration>> {
-    let mut frozen = Inference::new(&model.net, &model.variables)?;
+fn evaluate(
+    model: &Model,
+    recipe: &Recipe,
+    batch: &Batch,
+    steps: usize,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut frozen = Inference::new(&model.net, &model.variables, recipe.arithmetic())?;
     timed(steps, || Ok(frozen.logits(&batch.images).map(drop)?))
 }
 

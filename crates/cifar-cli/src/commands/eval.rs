@@ -31,7 +31,7 @@ pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> 
     let data = session::open_data(&args.source, console)?;
     let (loader, class_names) = images(args, &data, &recipe)?;
     let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
-    let evaluation = evaluate(&session::learner(&model), &loader, &device)?;
+    let evaluation = evaluate(&session::learner(&model), &loader, &device, recipe.arithmetic())?;
     if let Some(path) = &args.confusion_png {
         let title = format!("{} on the {} images", recipe.model, split_name(args));
         cifar_report::save_png(

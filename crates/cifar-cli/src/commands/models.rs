@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use cifar_models::Model;
-use cifar_net::{Executor, MemoryReport, Net, PlannedOperation};
+use cifar_net::{Arithmetic, Executor, MemoryReport, Net, PlannedOperation};
 use serde::Serialize;
 
 use crate::args::ModelsArgs;
@@ -106,7 +106,8 @@ fn layers(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result
 /// The operations of a training step and the memory it needs.
 fn plan(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result<()> {
     let model = Model::initialise(net.clone(), 0, &Device::Cpu)?;
-    let report = Executor::new(net, &model.variables)?.memory_report(args.batch_size);
+    let report =
+        Executor::new(net, &model.variables, Arithmetic::default())?.memory_report(args.batch_size);
     if args.json {
         return Ok(console.document(&PlanReport::from(&report))?);
     }

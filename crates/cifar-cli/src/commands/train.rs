@@ -10,8 +10,8 @@ use cifar_data::Cifar10;
 use cifar_metrics::Evaluation;
 use cifar_models::Model;
 use cifar_train::{
-    CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Recipe, RunFolder, Slot, Summary,
-    Surroundings, Trainer, evaluate,
+    CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Precision, Recipe, RunFolder, Slot,
+    Summary, Surroundings, Trainer, evaluate,
 };
 use serde::Serialize;
 
@@ -35,11 +35,14 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     }
     // Everything that can be refused is refused before data are fetched or a folder is made.
     let old_run = args.resume.as_deref().map(RunFolder::open).transpose()?;
-    let recipe = match &old_run {
+    let mut recipe = match &old_run {
         Some(run) => run.recipe()?,
         None => recipes::load(&args.recipe, &settings(args))?,
     };
     let (device, device_name) = host::device(&args.compute)?;
+    // Decided once, so that a run that goes on elsewhere stays what it was.
+    let precision = if device.is_cpu() { recipe.cpu_precision() } else { Precision::F32 };
+    recipe.precision.get_or_insert(precision);
     let data = session::open_data(&args.source, console)?;
     let dataset = Arc::new(data.train()?);
     let model = session::new_model(&recipe, dataset.class_names().len(), &device)?;
@@ -71,7 +74,11 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     }
 
     console.line(format!("Run      {}", run.path().display()))?;
-    console.line(format!("Device   {device_name}, {} threads", rayon::current_num_threads()))?;
+    console.line(format!(
+        "Device   {device_name}, {} threads, {}",
+        rayon::current_num_threads(),
+        recipe.cpu_precision()
+    ))?;
     console.line(format!(
         "Model    {}, {} parameters",
         recipe.model,
@@ -187,5 +194,5 @@ fn test(
 ) -> anyhow::Result<Evaluation> {
     model.load_weights(&checkpoints.evaluation_weights(slot)?)?;
     let loader = session::whole_eval_loader(data.test()?, recipe)?;
-    Ok(evaluate(&session::learner(model), &loader, device)?)
+    Ok(evaluate(&session::learner(model), &loader, device, recipe.arithmetic())?)
 }

@@ -10,6 +10,7 @@
 use rayon::prelude::*;
 
 use crate::buffer::with_scratch;
+use crate::element::Element;
 use crate::isa::Isa;
 
 mod rows;
@@ -30,7 +31,7 @@ const TASK_LEN: usize = 32_768;
 ///
 /// # Panics
 /// If the lengths do not fit or there are no rows.
-pub fn statistics(x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
+pub fn statistics<E: Element>(x: &[E], mean: &mut [f32], variance: &mut [f32]) {
     let c = mean.len();
     assert_eq!(variance.len(), c, "batch norm: one variance a channel");
     let n_rows = n_rows(x, c);
@@ -103,7 +104,13 @@ impl Affine<'_> {
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub fn apply(x: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: bool, y: &mut [f32]) {
+pub fn apply<E: Element>(
+    x: &[E],
+    affine: Affine<'_>,
+    residual: Option<&[E]>,
+    relu: bool,
+    y: &mut [E],
+) {
     let c = affine.check();
     n_rows(x, c);
     assert_eq!(x.len(), y.len(), "batch norm: lengths differ");
@@ -126,9 +133,9 @@ pub fn apply(x: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: bool
 ///
 /// # Panics
 /// If the lengths do not fit or there are no rows.
-pub fn parameter_gradients(
-    x: &[f32],
-    dy: &[f32],
+pub fn parameter_gradients<E: Element>(
+    x: &[E],
+    dy: &[E],
     affine: Affine<'_>,
     inv_std: &[f32],
     relu: bool,
@@ -165,15 +172,15 @@ pub fn parameter_gradients(
 /// # Panics
 /// If the lengths do not fit or there are no rows.
 #[expect(clippy::too_many_arguments, reason = "a forward pass, its gradients and the result")]
-pub fn input_gradient(
-    x: &[f32],
-    dy: Option<&[f32]>,
+pub fn input_gradient<E: Element>(
+    x: &[E],
+    dy: Option<&[E]>,
     affine: Affine<'_>,
     inv_std: &[f32],
     relu: bool,
     dweight: &[f32],
     dbias: &[f32],
-    dx: &mut [f32],
+    dx: &mut [E],
 ) {
     let c = affine.check();
     let n = n_rows(x, c) as f32;
@@ -202,7 +209,7 @@ pub fn input_gradient(
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn gate(y: &[f32], dy: &mut [f32]) {
+pub fn gate<E: Element>(y: &[E], dy: &mut [E]) {
     assert_eq!(y.len(), dy.len(), "relu: lengths differ");
     let isa = Isa::current();
     dy.par_chunks_mut(TASK_LEN).zip(y.par_chunks(TASK_LEN)).for_each(|(dy, y)| {
@@ -211,7 +218,7 @@ pub fn gate(y: &[f32], dy: &mut [f32]) {
     });
 }
 
-fn n_rows(x: &[f32], channels: usize) -> usize {
+fn n_rows<E: Element>(x: &[E], channels: usize) -> usize {
     assert!(channels > 0 && !x.is_empty(), "batch norm: no values");
     assert!(x.len().is_multiple_of(channels), "batch norm: not whole rows");
     x.len() / channels

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::buffer::with_scratch;
+use crate::element::Element;
 use crate::isa::Isa;
 use crate::pool::PoolShape;
 use crate::simd::{Lane, Simd, per_isa};
@@ -18,7 +20,13 @@ use crate::simd::{Lane, Simd, per_isa};
 ///
 /// # Panics
 /// If the lengths do not fit `shape`, or its padding is more than half its kernel.
-pub fn max_pool(x: &[f32], shape: &PoolShape, channels: usize, y: &mut [f32], argmax: &mut [u32]) {
+pub fn max_pool<E: Element>(
+    x: &[E],
+    shape: &PoolShape,
+    channels: usize,
+    y: &mut [E],
+    argmax: &mut [u32],
+) {
     shape.check(x.len(), y.len(), channels);
     assert_eq!(y.len(), argmax.len(), "max_pool: one index per output");
     if y.is_empty() {
@@ -34,20 +42,20 @@ pub fn max_pool(x: &[f32], shape: &PoolShape, channels: usize, y: &mut [f32], ar
 }
 
 per_isa! {
-    unsafe fn max_pool_image(
-        x: &[f32], shape: &PoolShape, channels: usize, y: &mut [f32], argmax: &mut [u32],
+    unsafe fn max_pool_image<E: Element>(
+        x: &[E], shape: &PoolShape, channels: usize, y: &mut [E], argmax: &mut [u32],
     ) = max_pool_image_body
 }
 
 /// # Safety
 /// `x`: an image of `shape`; `y`, `argmax`: its windows.
 #[inline(always)]
-unsafe fn max_pool_image_body<S: Simd, const M: usize>(
+unsafe fn max_pool_image_body<S: Simd, E: Element, const M: usize>(
     s: S,
-    x: &[f32],
+    x: &[E],
     shape: &PoolShape,
     channels: usize,
-    y: &mut [f32],
+    y: &mut [E],
     argmax: &mut [u32],
 ) {
     let pixels = y.chunks_exact_mut(channels).zip(argmax.chunks_exact_mut(channels));
@@ -72,14 +80,14 @@ unsafe fn max_pool_image_body<S: Simd, const M: usize>(
 /// The channels are there in every pixel of `x` that the window covers, in `y` and in `argmax`.
 #[expect(clippy::too_many_arguments, reason = "three slices and where")]
 #[inline(always)]
-unsafe fn largest<S: Simd>(
+unsafe fn largest<S: Simd, E: Element>(
     s: S,
-    x: &[f32],
+    x: &[E],
     width: usize,
     channels: usize,
     channel: usize,
     window: &Window,
-    y: &mut [f32],
+    y: &mut [E],
     argmax: &mut [u32],
 ) {
     let mut best = s.splat(f32::NEG_INFINITY);
@@ -88,15 +96,16 @@ unsafe fn largest<S: Simd>(
     let mut at = number(window.tap(window.rows.start, window.columns.start));
     for row in window.rows.clone() {
         for column in window.columns.clone() {
+            let at_pixel = (row * width + column) * channels + channel;
             // SAFETY: the channels of a pixel, by the caller.
-            let v = unsafe { s.load(x.as_ptr().add((row * width + column) * channels + channel)) };
+            let v = unsafe { E::load(s, x.as_ptr().add(at_pixel)) };
             at = s.if_above(v, best, number(window.tap(row, column)), at);
             best = s.if_above(v, best, v, best);
         }
     }
     // SAFETY: the channels of both, by the caller; a u32 is as large and as aligned as an f32.
     unsafe {
-        s.store(y.as_mut_ptr().add(channel), best);
+        E::store(s, y.as_mut_ptr().add(channel), best);
         s.store(argmax.as_mut_ptr().add(channel).cast(), at);
     }
 }
@@ -107,12 +116,12 @@ unsafe fn largest<S: Simd>(
 ///
 /// # Panics
 /// If the lengths do not fit `shape`.
-pub fn max_pool_backward(
-    dy: &[f32],
+pub fn max_pool_backward<E: Element>(
+    dy: &[E],
     argmax: &[u32],
     shape: &PoolShape,
     channels: usize,
-    dx: &mut [f32],
+    dx: &mut [E],
 ) {
     shape.check(dx.len(), dy.len(), channels);
     assert_eq!(dy.len(), argmax.len(), "max_pool_backward: one index per output");
@@ -128,22 +137,22 @@ pub fn max_pool_backward(
 }
 
 per_isa! {
-    unsafe fn max_pool_image_backward(
-        dy: &[f32], argmax: &[u32], shape: &PoolShape, channels: usize, dx: &mut [f32],
+    unsafe fn max_pool_image_backward<E: Element>(
+        dy: &[E], argmax: &[u32], shape: &PoolShape, channels: usize, dx: &mut [E],
     ) = max_pool_image_backward_body
 }
 
 /// Plain loops, which the compiler makes vectors of.
 #[inline(always)]
-unsafe fn max_pool_image_backward_body<S: Simd, const M: usize>(
+unsafe fn max_pool_image_backward_body<S: Simd, E: Element, const M: usize>(
     _: S,
-    dy: &[f32],
+    dy: &[E],
     argmax: &[u32],
     shape: &PoolShape,
     channels: usize,
-    dx: &mut [f32],
+    dx: &mut [E],
 ) {
-    dx.fill(0.0);
+    dx.fill(E::default());
     let pixels = dy.chunks_exact(channels).zip(argmax.chunks_exact(channels));
     for (window, (dy, argmax)) in shape.windows().zip(pixels) {
         for row in window.rows.clone() {
@@ -151,7 +160,8 @@ unsafe fn max_pool_image_backward_body<S: Simd, const M: usize>(
                 let tap = window.tap(row, column);
                 let dx = &mut dx[(row * shape.width + column) * channels..][..channels];
                 for ((dx, &dy), &argmax) in dx.iter_mut().zip(dy).zip(argmax) {
-                    *dx += if argmax == tap { dy } else { 0.0 };
+                    let dy = if argmax == tap { dy.to_f32() } else { 0.0 };
+                    *dx = E::from_f32(dx.to_f32() + dy);
                 }
             }
         }
@@ -162,23 +172,30 @@ unsafe fn max_pool_image_backward_body<S: Simd, const M: usize>(
 ///
 /// # Panics
 /// If the lengths do not fit `shape`, or its padding is not 0.
-pub fn avg_pool(x: &[f32], shape: &PoolShape, channels: usize, y: &mut [f32]) {
+pub fn avg_pool<E: Element>(x: &[E], shape: &PoolShape, channels: usize, y: &mut [E]) {
     assert_eq!(shape.padding, 0, "avg_pool: padding is not supported");
     shape.check(x.len(), y.len(), channels);
     if y.is_empty() {
         return;
     }
     let (in_len, out_len) = (shape.plane_len() * channels, shape.out_len() * channels);
-    let area = (shape.kernel * shape.kernel) as f32;
+    let share = 1.0 / (shape.kernel * shape.kernel) as f32;
     y.par_chunks_exact_mut(out_len).zip(x.par_chunks_exact(in_len)).for_each(|(y, x)| {
         for (window, y) in shape.windows().zip(y.chunks_exact_mut(channels)) {
-            y.fill(0.0);
-            for pixel in window.pixels(shape.width) {
-                let x = &x[pixel * channels..][..channels];
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
-            }
-            y.iter_mut().for_each(|y| *y /= area);
+            let pixels = window.pixels(shape.width);
+            mean_of(pixels.map(|pixel| &x[pixel * channels..][..channels]), share, y);
         }
+    });
+}
+
+/// `y = share·Σ pixels`, summed in f32.
+fn mean_of<'a, E: Element>(pixels: impl Iterator<Item = &'a [E]>, share: f32, y: &mut [E]) {
+    with_scratch(y.len(), |sums: &mut [f32]| {
+        sums.fill(0.0);
+        for pixel in pixels {
+            sums.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x.to_f32());
+        }
+        y.iter_mut().zip(sums).for_each(|(y, sum)| *y = E::from_f32(*sum * share));
     });
 }
 
@@ -186,18 +203,20 @@ pub fn avg_pool(x: &[f32], shape: &PoolShape, channels: usize, y: &mut [f32]) {
 ///
 /// # Panics
 /// If the lengths do not fit `shape`, or its padding is not 0.
-pub fn avg_pool_backward(dy: &[f32], shape: &PoolShape, channels: usize, dx: &mut [f32]) {
+pub fn avg_pool_backward<E: Element>(dy: &[E], shape: &PoolShape, channels: usize, dx: &mut [E]) {
     assert_eq!(shape.padding, 0, "avg_pool_backward: padding is not supported");
     shape.check(dx.len(), dy.len(), channels);
     let (in_len, out_len) = (shape.plane_len() * channels, shape.out_len() * channels);
-    let area = (shape.kernel * shape.kernel) as f32;
+    let share = 1.0 / (shape.kernel * shape.kernel) as f32;
     dx.par_chunks_exact_mut(in_len).enumerate().for_each(|(image, dx)| {
-        dx.fill(0.0);
+        dx.fill(E::default());
         let dy = &dy[image * out_len..][..out_len];
         for (window, dy) in shape.windows().zip(dy.chunks_exact(channels)) {
             for pixel in window.pixels(shape.width) {
                 let dx = &mut dx[pixel * channels..][..channels];
-                dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += dy / area);
+                for (dx, dy) in dx.iter_mut().zip(dy) {
+                    *dx = E::from_f32(dx.to_f32() + dy.to_f32() * share);
+                }
             }
         }
     });
@@ -207,16 +226,12 @@ pub fn avg_pool_backward(dy: &[f32], shape: &PoolShape, channels: usize, dx: &mu
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub fn global_avg_pool(x: &[f32], n_pixels: usize, channels: usize, y: &mut [f32]) {
+pub fn global_avg_pool<E: Element>(x: &[E], n_pixels: usize, channels: usize, y: &mut [E]) {
     let image_len = n_pixels * channels;
     assert!(image_len > 0 && x.len() / image_len * channels == y.len(), "pooling: no fit");
     let share = 1.0 / n_pixels as f32;
     y.par_chunks_exact_mut(channels).zip(x.par_chunks_exact(image_len)).for_each(|(y, x)| {
-        y.fill(0.0);
-        for pixel in x.chunks_exact(channels) {
-            y.iter_mut().zip(pixel).for_each(|(y, &x)| *y += x);
-        }
-        y.iter_mut().for_each(|y| *y *= share);
+        mean_of(x.chunks_exact(channels), share, y);
     });
 }
 
@@ -224,14 +239,21 @@ pub fn global_avg_pool(x: &[f32], n_pixels: usize, channels: usize, y: &mut [f32
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub fn global_avg_pool_backward(dy: &[f32], n_pixels: usize, channels: usize, dx: &mut [f32]) {
+pub fn global_avg_pool_backward<E: Element>(
+    dy: &[E],
+    n_pixels: usize,
+    channels: usize,
+    dx: &mut [E],
+) {
     let image_len = n_pixels * channels;
     assert!(image_len > 0 && dx.len() / image_len * channels == dy.len(), "pooling: no fit");
     let share = 1.0 / n_pixels as f32;
     dx.par_chunks_exact_mut(image_len).zip(dy.par_chunks_exact(channels)).for_each(|(dx, dy)| {
-        for pixel in dx.chunks_exact_mut(channels) {
-            pixel.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy * share);
+        let (first, others) = dx.split_at_mut(channels);
+        for (dx, dy) in first.iter_mut().zip(dy) {
+            *dx = E::from_f32(dy.to_f32() * share);
         }
+        others.chunks_exact_mut(channels).for_each(|pixel| pixel.copy_from_slice(first));
     });
 }
 
@@ -295,6 +317,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::element::bf16;
     use crate::layout::{channels_first, channels_last};
     use crate::pool as planes;
 
@@ -340,6 +363,38 @@ mod tests {
                     prop_assert!((got - want).abs() <= 1e-6 * want.abs());
                 }
             }
+        }
+    }
+
+    /// Small whole numbers, whose sums bf16 holds too.
+    #[test]
+    fn bf16_gives_the_same_where_it_can() {
+        fn stored<E: Element>() -> [Vec<f32>; 5] {
+            let shape = PoolShape { height: 6, width: 8, kernel: 2, stride: 2, padding: 0 };
+            let (n, channels) = (3, 21);
+            let values = |len: usize, step: usize| -> Vec<E> {
+                (0..len).map(|i| E::from_f32((i * step % 8) as f32)).collect()
+            };
+            let x = values(n * channels * 48, 7);
+            let dy = values(n * channels * 12, 3);
+            let (mut y, mut argmax, mut dx) = (dy.clone(), vec![0; dy.len()], x.clone());
+            let mut results = Vec::new();
+            max_pool(&x, &shape, channels, &mut y, &mut argmax);
+            results.push(y.clone());
+            max_pool_backward(&dy, &argmax, &shape, channels, &mut dx);
+            results.push(dx.clone());
+            avg_pool(&x, &shape, channels, &mut y);
+            results.push(y);
+            avg_pool_backward(&dy, &shape, channels, &mut dx);
+            results.push(dx.clone());
+            global_avg_pool_backward(&dy, 4, channels, &mut dx[..4 * dy.len()]);
+            results.push(dx);
+            let wide = |values: Vec<E>| values.iter().map(|value| value.to_f32()).collect();
+            let mut results = results.into_iter().map(wide);
+            std::array::from_fn(|_| results.next().unwrap())
+        }
+        for isa in Isa::available() {
+            isa.force(|| assert_eq!(stored::<bf16>(), stored::<f32>(), "{isa}"));
         }
     }
 

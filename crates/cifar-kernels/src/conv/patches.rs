@@ -1,6 +1,7 @@
 //! The patches of pixels as the rows of a matrix.
 
 use super::Conv2d;
+use crate::element::Element;
 
 /// Windows over channels-last images: which pixels of the image each pixel of a grid sees.
 #[derive(Debug, Clone)]
@@ -87,7 +88,13 @@ impl Window {
     /// Writes the patches of the grid pixels from `first`, counted through all `images`, one per
     /// row of `patches`; outside of the image there are zeros. What lies behind a patch in its row
     /// may be overwritten.
-    pub(super) fn gather(&self, images: &[f32], first: usize, stride: usize, patches: &mut [f32]) {
+    pub(super) fn gather<E: Element>(
+        &self,
+        images: &[E],
+        first: usize,
+        stride: usize,
+        patches: &mut [E],
+    ) {
         let image_len = self.image.0 * self.image.1 * self.image.2;
         let at = first % self.grid_len();
         let (mut image, mut row, mut column) =
@@ -106,7 +113,7 @@ impl Window {
 
     /// The patch of one grid pixel.
     #[inline(always)]
-    fn gather_one(&self, image: &[f32], row: usize, column: usize, patch: &mut [f32]) {
+    fn gather_one<E: Element>(&self, image: &[E], row: usize, column: usize, patch: &mut [E]) {
         let (height, width, channels) = self.image;
         let n_columns = self.columns.len();
         let run_len = n_columns * channels;
@@ -120,16 +127,16 @@ impl Window {
         for &(offset, _) in &self.rows {
             let y = (row * self.stride) as isize + offset;
             if y < 0 || y >= height as isize || inside == 0 {
-                patch[to..to + run_len].fill(0.0);
+                patch[to..to + run_len].fill(E::default());
             } else {
                 let from = (y as usize * width + start as usize) * channels;
                 if inside == run_len {
                     copy_run(image, from, patch, to, run_len);
                 } else {
                     let run = &mut patch[to..to + run_len];
-                    run[..before].fill(0.0);
+                    run[..before].fill(E::default());
                     run[before..before + inside].copy_from_slice(&image[from..][..inside]);
-                    run[before + inside..].fill(0.0);
+                    run[before + inside..].fill(E::default());
                 }
             }
             to += run_len;
@@ -140,7 +147,7 @@ impl Window {
 /// Copies `len` values, or where both sides have the room [`FEW`] in their place: what is too many
 /// is overwritten by the run that follows, and a copy of fixed length is no call.
 #[inline(always)]
-fn copy_run(image: &[f32], from: usize, patch: &mut [f32], to: usize, len: usize) {
+fn copy_run<E: Element>(image: &[E], from: usize, patch: &mut [E], to: usize, len: usize) {
     const FEW: usize = 16;
     if len <= FEW && from + FEW <= image.len() && to + FEW <= patch.len() {
         patch[to..to + FEW].copy_from_slice(&image[from..from + FEW]);

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::element::bf16;
 
 /// The same values for the same seed, in `-1..1`.
 fn noise(len: usize, seed: u64) -> Vec<f32> {
@@ -23,36 +24,54 @@ fn distance(got: &[f32], want: &[f32]) -> f64 {
     (apart / norm.max(1e-30)).sqrt()
 }
 
+fn narrow<E: Element>(values: &[f32]) -> Vec<E> {
+    values.iter().map(|&value| E::from_f32(value)).collect()
+}
+
+fn widen<E: Element>(values: &[E]) -> Vec<f32> {
+    values.iter().map(|value| value.to_f32()).collect()
+}
+
+/// Relative distances (L2) that are allowed: of results and their gradients, of the weights'.
+type Bounds = (f64, f64);
+
 /// Every pass of one convolution under every instruction set against the specification.
-fn check(conv: Conv2d, n: usize, algorithm: Algorithm, bound: f64) -> Result<(), String> {
-    let (x, dy) = (noise(n * conv.in_len(), 1), noise(n * conv.out_len(), 2));
-    let (weight, bias) = (noise(conv.weight_len(), 3), noise(conv.out_channels, 4));
-    let (old_y, old_dx) = (noise(dy.len(), 5), noise(x.len(), 6));
+fn check<E: Element>(
+    conv: Conv2d,
+    n: usize,
+    algorithm: Algorithm,
+    (bound, weight_bound): Bounds,
+) -> Result<(), String> {
+    let values = |len, seed| widen(&narrow::<E>(&noise(len, seed)));
+    let (x, dy) = (values(n * conv.in_len(), 1), values(n * conv.out_len(), 2));
+    let (weight, bias) = (values(conv.weight_len(), 3), noise(conv.out_channels, 4));
+    let (old_y, old_dx) = (values(dy.len(), 5), values(x.len(), 6));
+    let (x_stored, dy_stored) = (narrow::<E>(&x), narrow::<E>(&dy));
     for isa in Isa::available() {
         for (accumulate, relu) in [(false, false), (true, true)] {
             let epilogue = Epilogue { accumulate, bias: Some(&bias), relu };
-            let (mut want, mut got) = (old_y.clone(), old_y.clone());
+            let (mut want, mut got) = (old_y.clone(), narrow(&old_y));
             reference::forward(&conv, &weight, &x, epilogue, &mut want);
             isa.force(|| {
                 let mut filters = Filters::new(conv, Pass::Forward, algorithm);
                 filters.pack(&weight);
-                forward(&filters, &x, epilogue, &mut got);
+                forward(&filters, &x_stored, epilogue, &mut got);
             });
-            near(&got, &want, bound, (isa, "forward", conv))?;
+            near(&widen(&got), &want, bound, (isa, "forward", conv))?;
 
-            let (mut want, mut got) = (old_dx.clone(), old_dx.clone());
+            let (mut want, mut got) = (old_dx.clone(), narrow(&old_dx));
             reference::input_gradient(&conv, &weight, &dy, accumulate, &mut want);
             isa.force(|| {
                 let mut filters = Filters::new(conv, Pass::InputGradient, algorithm);
                 filters.pack(&weight);
-                input_gradient(&filters, &dy, accumulate, &mut got);
+                input_gradient(&filters, &dy_stored, accumulate, &mut got);
             });
-            near(&got, &want, bound, (isa, "input gradient", conv))?;
+            near(&widen(&got), &want, bound, (isa, "input gradient", conv))?;
         }
         let (mut want, mut got) = (vec![9.0; weight.len()], vec![9.0; weight.len()]);
         reference::weight_gradient(&conv, &x, &dy, &mut want);
-        isa.force(|| weight_gradient(&conv, algorithm, &x, &dy, &mut got));
-        near(&got, &want, bound, (isa, "weight gradient", conv))?;
+        isa.force(|| weight_gradient(&conv, algorithm, &x_stored, &dy_stored, &mut got));
+        near(&got, &want, weight_bound, (isa, "weight gradient", conv))?;
     }
     Ok(())
 }
@@ -81,8 +100,11 @@ fn square(
     }
 }
 
-const DIRECT: f64 = 1e-6;
-const WINOGRAD: f64 = 1e-5;
+const DIRECT: Bounds = (1e-6, 1e-6);
+const WINOGRAD: Bounds = (1e-5, 1e-5);
+/// Results are rounded to 8 bits; products are exact.
+const DIRECT_BF16: Bounds = (4e-3, 1e-6);
+const WINOGRAD_BF16: Bounds = (1e-2, 1e-2);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -97,7 +119,8 @@ proptest! {
             kernel_height: kernel.0, kernel_width: kernel.1, stride, padding,
         };
         prop_assume!(conv.out_len() > 0);
-        check(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
+        check::<f32>(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
+        check::<bf16>(conv, n, Algorithm::Direct, DIRECT_BF16).map_err(TestCaseError::fail)?;
     }
 
     #[test]
@@ -111,7 +134,8 @@ proptest! {
         };
         prop_assume!(conv.out_len() > 0);
         prop_assert_eq!(conv.algorithm(), Algorithm::Winograd);
-        check(conv, n, Algorithm::Winograd, WINOGRAD).map_err(TestCaseError::fail)?;
+        check::<f32>(conv, n, Algorithm::Winograd, WINOGRAD).map_err(TestCaseError::fail)?;
+        check::<bf16>(conv, n, Algorithm::Winograd, WINOGRAD_BF16).map_err(TestCaseError::fail)?;
     }
 }
 
@@ -126,7 +150,8 @@ fn the_layers_of_the_networks() {
         ((2048, 10), 1, 1, 1, 0),
     ] {
         let conv = square(channels, side, k, stride, padding);
-        check(conv, 2, conv.algorithm(), WINOGRAD).unwrap();
+        check::<f32>(conv, 2, conv.algorithm(), WINOGRAD).unwrap();
+        check::<bf16>(conv, 2, conv.algorithm(), WINOGRAD_BF16).unwrap();
     }
 }
 
@@ -140,7 +165,7 @@ fn winograd_takes_its_place_only_where_it_applies() {
         square((64, 64), 32, 1, 1, 0),
     ] {
         assert_eq!(conv.algorithm(), Algorithm::Direct);
-        let filters = Filters::new(conv, Pass::Forward, Algorithm::Winograd);
+        let filters = Filters::<f32>::new(conv, Pass::Forward, Algorithm::Winograd);
         assert_eq!(filters.algorithm(), Algorithm::Direct, "asked for in vain");
     }
 }
@@ -151,7 +176,7 @@ fn a_nan_travels() {
     let conv = square((16, 16), 6, 3, 1, 1);
     let mut x = noise(2 * conv.in_len(), 1);
     x[conv.in_len()] = f32::NAN;
-    let mut filters = Filters::new(conv, Pass::Forward, Algorithm::Direct);
+    let mut filters = Filters::<f32>::new(conv, Pass::Forward, Algorithm::Direct);
     filters.pack(&noise(conv.weight_len(), 2));
     let mut y = vec![0.0; 2 * conv.out_len()];
     forward(&filters, &x, Epilogue { relu: true, ..Epilogue::default() }, &mut y);
@@ -165,10 +190,10 @@ fn a_nan_travels() {
 fn no_images_give_nothing_and_a_zero_gradient() {
     for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
         let conv = square((16, 16), 6, 3, 1, 1);
-        let filters = Filters::new(conv, Pass::Forward, algorithm);
+        let filters = Filters::<f32>::new(conv, Pass::Forward, algorithm);
         forward(&filters, &[], Epilogue::default(), &mut []);
         let mut dweight = vec![9.0; conv.weight_len()];
-        weight_gradient(&conv, algorithm, &[], &[], &mut dweight);
+        weight_gradient::<f32>(&conv, algorithm, &[], &[], &mut dweight);
         assert!(dweight.iter().all(|&value| value == 0.0));
     }
 }

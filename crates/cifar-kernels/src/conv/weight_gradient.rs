@@ -7,8 +7,12 @@ use rayon::prelude::*;
 
 use super::patches::Window;
 use super::{Algorithm, Conv2d, pixels_at_a_time, row_stride, winograd};
-use crate::buffer::with_scratch;
-use crate::gemm::{self, pack_panels, panels_len, products_of_columns, sums_at, sums_len};
+use crate::buffer::{factors, with_scratch};
+use crate::element::Element;
+use crate::factor::Factor;
+use crate::gemm::{
+    self, depth_of, join_rows, pack_panels, panels_len, products_of_columns, sums_at, sums_len,
+};
 use crate::isa::Isa;
 
 /// Parts of a batch.
@@ -19,11 +23,11 @@ const PARTS: usize = 8;
 ///
 /// # Panics
 /// If lengths do not fit.
-pub fn weight_gradient(
+pub fn weight_gradient<E: Element>(
     conv: &Conv2d,
     algorithm: Algorithm,
-    x: &[f32],
-    dy: &[f32],
+    x: &[E],
+    dy: &[E],
     dweight: &mut [f32],
 ) {
     let n_images = conv.n_images(x.len(), dy.len());
@@ -38,7 +42,7 @@ pub fn weight_gradient(
     };
     let part_len = n_units.div_ceil(PARTS).max(1);
     let n_parts = n_units.div_ceil(part_len).max(1);
-    with_scratch(n_parts * len, |sums| {
+    with_scratch(n_parts * len, |sums: &mut [f32]| {
         sums.par_chunks_exact_mut(len).enumerate().for_each(|(part, sums)| {
             let units = part * part_len..((part + 1) * part_len).min(n_units);
             match algorithm {
@@ -52,11 +56,11 @@ pub fn weight_gradient(
 }
 
 /// The sums over the pixels `pixels` of the result, counted through all images.
-fn direct(
+fn direct<E: Element>(
     isa: Isa,
     conv: &Conv2d,
-    x: &[f32],
-    dy: &[f32],
+    x: &[E],
+    dy: &[E],
     pixels: std::ops::Range<usize>,
     sums: &mut [f32],
 ) {
@@ -68,19 +72,41 @@ fn direct(
     if pixels.is_empty() {
         sums.fill(0.0);
     }
-    let (patches_len, panels) = (stride * at_a_time, panels_len(isa, at_a_time, k));
-    with_scratch(patches_len + panels, |scratch| {
-        let (patches, panels) = scratch.split_at_mut(patches_len);
-        for first in pixels.clone().step_by(at_a_time) {
-            let n = at_a_time.min(pixels.end - first);
-            let (patches, panels) =
-                (&mut patches[..n * stride], &mut panels[..panels_len(isa, n, k)]);
-            window.gather(x, first, stride, patches);
-            pack_panels(isa, k, |p| &dy[(first + p) * k..][..k], panels);
-            let add = first > pixels.start;
-            products_of_columns(isa, (patches, stride, depth), panels, k, n, add, sums);
-        }
+    let most = depth_of::<E>(at_a_time);
+    with_scratch(stride * at_a_time, |patches: &mut [E]| {
+        with_scratch(stride * most + panels_len(isa, most, k), |scratch: &mut [E::Factor]| {
+            let (joined, panels) = scratch.split_at_mut(stride * most);
+            for first in pixels.clone().step_by(at_a_time) {
+                let n = at_a_time.min(pixels.end - first);
+                let n_factors = depth_of::<E>(n);
+                let patches = &mut patches[..n * stride];
+                let panels = &mut panels[..panels_len(isa, n_factors, k)];
+                window.gather(x, first, stride, patches);
+                pack_panels(isa, (n, k), |p| &dy[(first + p) * k..][..k], panels);
+                let a = pixels_as_factors(isa, patches, stride, joined);
+                let (a, add) = ((a, stride, depth), first > pixels.start);
+                products_of_columns(isa, a, panels, k, n_factors, add, sums);
+            }
+        });
     });
+}
+
+/// Rows of values, one per pixel, as rows of factors.
+fn pixels_as_factors<'a, E: Element>(
+    isa: Isa,
+    patches: &'a [E],
+    stride: usize,
+    joined: &'a mut [E::Factor],
+) -> &'a [E::Factor] {
+    if E::Factor::VALUES == 1 {
+        return factors(patches);
+    }
+    let rows = patches.chunks(E::Factor::VALUES * stride);
+    for (rows, joined) in rows.zip(joined.chunks_exact_mut(stride)) {
+        let (first, second) = rows.split_at(stride);
+        join_rows(isa, first, (!second.is_empty()).then_some(second), joined);
+    }
+    joined
 }
 
 /// Adds all parts to the first, each place in the order of the parts.

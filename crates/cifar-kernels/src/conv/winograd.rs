@@ -1,25 +1,39 @@
-//! F(4×4, 3×3): 36 products for 16 results (Lavin and Gray 2015, arXiv:1509.09308).
+//! Winograd's minimal filtering (Lavin and Gray 2015, arXiv:1509.09308): F(4×4, 3×3), 36 products
+//! for 16 results, and F(2×2, 3×3), 16 for 4, which bf16 is exact enough for.
 //!
-//! A tile of 4×4 results comes from 6×6 pixels. Both the pixels and the filters are transformed
-//! to 36 *frequencies*, where the convolution is one product of matrices per frequency, `(tiles,
-//! C) × (C, K)`; the products are transformed back. The gradient of the input is the same with
-//! the filters turned around; that of the weights multiplies `(C, tiles) × (tiles, K)`.
+//! A tile of results comes from a tile of pixels that is two rows and columns larger. Both the
+//! pixels and the filters are transformed to *frequencies*, as many as pixels, where the
+//! convolution is one product of matrices per frequency, `(tiles, C) × (C, K)`; the products are
+//! transformed back. The gradient of the input is the same with the filters turned around; that of
+//! the weights multiplies `(C, tiles) × (tiles, K)`.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::{Conv2d, Epilogue, Pass, weights};
-use crate::buffer::with_scratch;
+use crate::buffer::{factors, with_scratch};
+use crate::element::Element;
+use crate::factor::Factor;
 use crate::gemm::{
-    self, Panels, Rows, panel_width, panels_len, products_of_columns, products_of_rows, sums_at,
-    sums_len,
+    self, Panels, Rows, depth_of, panel_width, panels_len, products_of_columns, products_of_rows,
+    sums_at, sums_len,
 };
 use crate::isa::Isa;
 
 mod transform;
 
-use transform::{Grid, N_FREQUENCIES};
+use transform::{Along, Frequencies, FrequencyGradients, Grid, Pixels, ResultGradients, Taps};
+
+/// Calls a function with the numbers of pixels and results along a tile that suit `$element`.
+macro_rules! by_tile {
+    ($element:ident, $f:ident($($arg:expr),* $(,)?)) => {
+        match $element::Factor::VALUES {
+            1 => $f::<$element, 6, 4>($($arg),*),
+            _ => $f::<$element, 4, 2>($($arg),*),
+        }
+    };
+}
 
 /// How the tiles of a convolution are worked on.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +47,10 @@ struct Plan {
 
 impl Plan {
     /// `most`: values that all frequencies of one group's pixels may take.
-    fn new(conv: &Conv2d, most: usize) -> Self {
-        let grid = Grid::of(conv);
+    fn new(conv: &Conv2d, (tile, out): (usize, usize), most: usize) -> Self {
+        let grid = Grid::of(conv, out);
         let channels = conv.in_channels.max(conv.out_channels);
-        let fits = (most / N_FREQUENCIES / channels).clamp(gemm::ROW_STEP, 8 * gemm::ROW_STEP);
+        let fits = (most / (tile * tile) / channels).clamp(gemm::ROW_STEP, MAX_TILES);
         let images = (fits / grid.n_tiles()).max(1);
         let n_tiles = images * grid.n_tiles();
         // As even as they come, in whole steps.
@@ -44,6 +58,9 @@ impl Plan {
         Self { grid, images, tiles: even.next_multiple_of(gemm::ROW_STEP).min(n_tiles) }
     }
 }
+
+/// Most tiles of a group.
+const MAX_TILES: usize = 8 * gemm::ROW_STEP;
 
 /// Values of one group's frequencies in the forward pass: about the second-level cache.
 const FORWARD_VALUES: usize = 64 * 1024;
@@ -60,19 +77,40 @@ fn matrix(conv: &Conv2d, pass: Pass) -> (usize, usize) {
     }
 }
 
-pub(super) fn packed_len(isa: Isa, conv: &Conv2d) -> usize {
-    let (rows, columns) = matrix(conv, Pass::Forward);
-    let (back_rows, back_columns) = matrix(conv, Pass::InputGradient);
-    let len = panels_len(isa, rows, columns).max(panels_len(isa, back_rows, back_columns));
-    N_FREQUENCIES * len
+/// Factors of the packed filters.
+pub(super) fn packed_len<E: Element>(isa: Isa, conv: &Conv2d) -> usize {
+    let len = |pass| {
+        let (rows, columns) = matrix(conv, pass);
+        panels_len(isa, depth_of::<E>(rows), columns)
+    };
+    let tile = if E::Factor::VALUES == 1 { 6 } else { 4 };
+    tile * tile * len(Pass::Forward).max(len(Pass::InputGradient))
 }
 
 /// Packs the filters' frequencies: panel after panel, in a panel frequency after frequency.
-pub(super) fn pack(isa: Isa, conv: &Conv2d, pass: Pass, weight: &[f32], packed: &mut [f32]) {
+pub(super) fn pack<E: Element>(
+    isa: Isa,
+    conv: &Conv2d,
+    pass: Pass,
+    weight: &[f32],
+    packed: &mut [E::Factor],
+) {
+    by_tile!(E, pack_tiles(isa, conv, pass, weight, packed));
+}
+
+fn pack_tiles<E: Element, const TILE: usize, const OUT: usize>(
+    isa: Isa,
+    conv: &Conv2d,
+    pass: Pass,
+    weight: &[f32],
+    packed: &mut [E::Factor],
+) where
+    Taps: Along<3, TILE>,
+{
     let (rows, columns) = matrix(conv, pass);
-    let width = panel_width(isa);
+    let (width, depth) = (panel_width(isa), depth_of::<E>(rows));
     // A panel's width may reach beyond the last row; what comes of it is never looked at.
-    with_scratch(weight.len() + width, |ordered| {
+    with_scratch(weight.len() + width, |ordered: &mut [f32]| {
         // Nine rows of `columns` values for each row of the matrix; turned around for the way back.
         let turn = |tap: usize| if pass == Pass::Forward { tap } else { 8 - tap };
         let weights = &mut ordered[..weight.len()];
@@ -80,117 +118,146 @@ pub(super) fn pack(isa: Isa, conv: &Conv2d, pass: Pass, weight: &[f32], packed: 
             Pass::Forward => weights::output_channels_last(conv, weight, weights),
             Pass::InputGradient => weights::input_channels_last(conv, weight, weights),
         }
-        let panel_len = N_FREQUENCIES * rows * width;
+        let panel_len = TILE * TILE * depth * width;
         let n_panels = columns.div_ceil(width);
         let panels = packed[..n_panels * panel_len].par_chunks_exact_mut(panel_len);
         panels.enumerate().for_each(|(block, panel)| {
-            for r in 0..rows {
-                let taps = std::array::from_fn(|tap| (r * 9 + turn(tap)) * columns + block * width);
-                transform::filter(isa, ordered, taps, &mut panel[r * width..], rows * width);
+            for d in 0..depth {
+                let taps = [0, 1].map(|value| {
+                    let r = d * E::Factor::VALUES + value;
+                    let tap = |tap| (r * 9 + turn(tap)) * columns + block * width;
+                    std::array::from_fn(tap)
+                });
+                let out = &mut panel[d * width..];
+                transform::filter::<E::Factor, TILE>(isa, ordered, taps, out, depth * width);
             }
         });
     });
 }
 
 /// `x`, `(N, H, W, C)`, to `y`, `(N, OH, OW, K)`.
-pub(super) fn forward(
+pub(super) fn forward<E: Element>(
     isa: Isa,
     conv: &Conv2d,
-    packed: &[f32],
-    x: &[f32],
+    packed: &[E::Factor],
+    x: &[E],
     epilogue: Epilogue<'_>,
-    y: &mut [f32],
+    y: &mut [E],
 ) {
-    let plan = Plan::new(conv, FORWARD_VALUES);
+    by_tile!(E, forward_tiles(isa, conv, packed, x, epilogue, y));
+}
+
+fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
+    isa: Isa,
+    conv: &Conv2d,
+    packed: &[E::Factor],
+    x: &[E],
+    epilogue: Epilogue<'_>,
+    y: &mut [E],
+) where
+    Pixels: Along<TILE, TILE>,
+    Frequencies: Along<TILE, OUT>,
+{
+    let plan = Plan::new(conv, (TILE, OUT), FORWARD_VALUES);
     let (c, k) = (conv.in_channels, conv.out_channels);
+    let (depth, width) = (depth_of::<E>(c), panel_width(isa));
+    let (v_stride, m_stride) =
+        (super::row_stride(plan.tiles * c), super::row_stride(plan.tiles * k));
     let images = y.par_chunks_mut(plan.images * conv.out_len());
     images.zip(x.par_chunks(plan.images * conv.in_len())).for_each(|(y, x)| {
         let n_tiles = y.len() / conv.out_len() * plan.grid.n_tiles();
-        let (pixels, products) = (Frequencies::new(plan.tiles, c), Frequencies::new(plan.tiles, k));
-        let targets: Vec<usize> = (0..plan.tiles).map(|tile| tile * k).collect();
-        with_scratch(pixels.len() + products.len(), |scratch| {
-            let (v, m) = scratch.split_at_mut(pixels.len());
-            for first in (0..n_tiles).step_by(plan.tiles) {
-                let tiles = first..(first + plan.tiles).min(n_tiles);
-                let rows = targets.get(..tiles.len()).unwrap_or_default();
-                transform::input(isa, &plan.grid, x, tiles.clone(), v, pixels.stride);
-                for f in 0..N_FREQUENCIES {
-                    let rows = Rows { a: &v[f * pixels.stride..], stride: c, targets: rows };
-                    let filters = Panels {
-                        values: &packed[f * c * panel_width(isa)..],
-                        stride: N_FREQUENCIES * c * panel_width(isa),
-                        depth: c,
-                        columns: k,
-                    };
-                    let m = &mut m[f * products.stride..];
-                    products_of_rows(isa, rows, filters, Epilogue::default(), m);
+        let mut targets = [0; MAX_TILES];
+        targets.iter_mut().enumerate().for_each(|(tile, target)| *target = tile * k);
+        with_scratch(TILE * TILE * v_stride, |v: &mut [E]| {
+            with_scratch(TILE * TILE * m_stride, |m: &mut [f32]| {
+                for first in (0..n_tiles).step_by(plan.tiles) {
+                    let tiles = first..(first + plan.tiles).min(n_tiles);
+                    let targets = &targets[..tiles.len()];
+                    transform::input::<E, TILE>(isa, &plan.grid, x, tiles.clone(), v, v_stride);
+                    for f in 0..TILE * TILE {
+                        let a = factors(&v[f * v_stride..]);
+                        let filters = Panels {
+                            values: &packed[f * depth * width..],
+                            stride: TILE * TILE * depth * width,
+                            depth,
+                            columns: k,
+                        };
+                        let (rows, m) =
+                            (Rows { a, stride: depth, targets }, &mut m[f * m_stride..]);
+                        products_of_rows(isa, rows, filters, Epilogue::default(), m);
+                    }
+                    transform::output::<E, TILE, OUT>(
+                        isa, &plan.grid, m, m_stride, tiles, epilogue, y,
+                    );
                 }
-                transform::output(isa, &plan.grid, m, products.stride, tiles, epilogue, y);
-            }
+            });
         });
     });
 }
 
-/// The frequencies of a group of tiles: for each the tiles, for each tile its channels.
-struct Frequencies {
-    stride: usize,
-}
-
-impl Frequencies {
-    fn new(tiles: usize, channels: usize) -> Self {
-        Self { stride: super::row_stride(tiles * channels) }
-    }
-
-    fn len(&self) -> usize {
-        N_FREQUENCIES * self.stride
-    }
-}
-
 /// The sums over `images`, as tiles of `(9·C, K)`.
-pub(super) fn weight_gradient(
+pub(super) fn weight_gradient<E: Element>(
     isa: Isa,
     conv: &Conv2d,
-    x: &[f32],
-    dy: &[f32],
+    x: &[E],
+    dy: &[E],
     images: Range<usize>,
     sums: &mut [f32],
 ) {
-    let plan = Plan::new(conv, GRADIENT_VALUES);
-    let (c, k) = (conv.in_channels, conv.out_channels);
     let x = &x[images.start * conv.in_len()..images.end * conv.in_len()];
     let dy = &dy[images.start * conv.out_len()..images.end * conv.out_len()];
-    let n_tiles = images.len() * plan.grid.n_tiles();
+    by_tile!(E, weight_gradient_tiles(isa, conv, x, dy, images.len(), sums));
+}
+
+fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
+    isa: Isa,
+    conv: &Conv2d,
+    x: &[E],
+    dy: &[E],
+    n_images: usize,
+    sums: &mut [f32],
+) where
+    Pixels: Along<TILE, TILE>,
+    ResultGradients: Along<OUT, TILE>,
+    FrequencyGradients: Along<TILE, 3>,
+{
+    let plan = Plan::new(conv, (TILE, OUT), GRADIENT_VALUES);
+    let (c, k) = (conv.in_channels, conv.out_channels);
+    let n_tiles = n_images * plan.grid.n_tiles();
     let tiles_at_a_time = plan.tiles.min(n_tiles);
+    let most = depth_of::<E>(tiles_at_a_time);
     // Room for the tile of sums that reads beyond the last channel.
-    let pixels = Frequencies::new(tiles_at_a_time + 1, c);
-    let results = Frequencies::new(1, panels_len(isa, tiles_at_a_time, k));
+    let v_stride = super::row_stride((most + 1) * c);
+    let m_stride = super::row_stride(panels_len(isa, most, k));
     let frequency = sums_len(isa, c, k);
-    let len = pixels.len() + results.len() + N_FREQUENCIES * frequency;
-    with_scratch(len, |scratch| {
-        let (v, scratch) = scratch.split_at_mut(pixels.len());
-        let (m, products) = scratch.split_at_mut(results.len());
-        if n_tiles == 0 {
-            products.fill(0.0);
-        }
-        for first in (0..n_tiles).step_by(tiles_at_a_time.max(1)) {
-            let tiles = first..(first + tiles_at_a_time).min(n_tiles);
-            let n = tiles.len();
-            transform::input(isa, &plan.grid, x, tiles.clone(), v, pixels.stride);
-            transform::output_gradient(isa, &plan.grid, dy, tiles, m, results.stride);
-            for (f, products) in products.chunks_exact_mut(frequency).enumerate() {
-                let m = &m[f * results.stride..][..panels_len(isa, n, k)];
-                let v = (&v[f * pixels.stride..], c, c);
-                products_of_columns(isa, v, m, k, n, first > 0, products);
+    with_scratch(TILE * TILE * (v_stride + m_stride), |scratch: &mut [E::Factor]| {
+        with_scratch(TILE * TILE * frequency, |products: &mut [f32]| {
+            let (v, m) = scratch.split_at_mut(TILE * TILE * v_stride);
+            if n_tiles == 0 {
+                products.fill(0.0);
             }
-        }
-        let width = panel_width(isa);
-        for channel in 0..c {
-            for column in (0..k).step_by(width) {
-                let from = sums_at(isa, channel, column, k);
-                let to: [usize; 9] =
-                    std::array::from_fn(|tap| sums_at(isa, tap * c + channel, column, k));
-                transform::filter_gradient(isa, &products[from..], frequency, sums, to);
+            for first in (0..n_tiles).step_by(tiles_at_a_time.max(1)) {
+                let tiles = first..(first + tiles_at_a_time).min(n_tiles);
+                let depth = depth_of::<E>(tiles.len());
+                let grid = &plan.grid;
+                transform::input_factors::<E, TILE>(isa, grid, x, tiles.clone(), v, v_stride);
+                transform::output_gradient::<E, TILE, OUT>(isa, grid, dy, tiles, m, m_stride);
+                for (f, products) in products.chunks_exact_mut(frequency).enumerate() {
+                    let m = &m[f * m_stride..][..panels_len(isa, depth, k)];
+                    let v = (&v[f * v_stride..], c, c);
+                    products_of_columns(isa, v, m, k, depth, first > 0, products);
+                }
             }
-        }
+            let width = panel_width(isa);
+            for channel in 0..c {
+                for column in (0..k).step_by(width) {
+                    let from = sums_at(isa, channel, column, k);
+                    let to: [usize; 9] =
+                        std::array::from_fn(|tap| sums_at(isa, tap * c + channel, column, k));
+                    let from = &products[from..];
+                    transform::filter_gradient::<TILE>(isa, from, frequency, sums, to);
+                }
+            }
+        });
     });
 }

@@ -1,56 +1,102 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::element::bf16;
 
 fn integers(len: usize, seed: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7 + seed * 13) % 9) as f32 - 4.0).collect()
 }
 
-proptest! {
-    /// Small integers, whose sums are exact in any order.
-    #[test]
-    fn rows_times_panels(rows in 0usize..20, depth in 0usize..12, columns in 1usize..70) {
-        let (a, b) = (integers(rows * (depth + 3) + 3, 1), integers(depth * columns, 2));
-        let targets: Vec<usize> = (0..rows).map(|row| (rows - 1 - row) * columns).collect();
-        for isa in Isa::available() {
-            let mut panels = vec![9.0; panels_len(isa, depth, columns)];
-            pack_panels(isa, columns, |row| &b[row * columns..][..columns], &mut panels);
-            let mut out = vec![9.0; rows * columns];
-            let left = Rows { a: &a, stride: depth + 3, targets: &targets };
-            let right =
-                Panels { values: &panels, stride: depth * panel_width(isa), depth, columns };
-            products_of_rows(isa, left, right, Epilogue::default(), &mut out);
-            for row in 0..rows {
-                for column in 0..columns {
-                    let product = |k| a[row * (depth + 3) + k] * b[k * columns + column];
-                    let want: f32 = (0..depth).map(product).sum();
-                    prop_assert_eq!(out[targets[row] + column], want, "{} {} {}", isa, row, column);
-                }
+fn narrow<E: Element>(values: &[f32]) -> Vec<E> {
+    values.iter().map(|&value| E::from_f32(value)).collect()
+}
+
+/// `rows` rows of `depth` values, the last factor of each filled up with zeros.
+fn row_factors<E: Element>(rows: usize, depth: usize) -> (Vec<f32>, Vec<E>, usize) {
+    let stride = depth.next_multiple_of(E::Factor::VALUES);
+    let mut a = integers(rows * stride, 1);
+    a.chunks_exact_mut(stride.max(1)).for_each(|row| row[depth..].fill(0.0));
+    let stored = narrow(&a);
+    (a, stored, stride)
+}
+
+fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
+    let (a, stored, stride) = row_factors::<E>(rows, depth);
+    let b = integers(depth * columns, 2);
+    let b_stored = narrow::<E>(&b);
+    let targets: Vec<usize> = (0..rows).map(|row| (rows - 1 - row) * columns).collect();
+    for isa in Isa::available() {
+        let n_factors = depth_of::<E>(depth);
+        let mut panels = vec![E::Factor::default(); panels_len(isa, n_factors, columns)];
+        let row = |row: usize| &b_stored[row * columns..][..columns];
+        pack_panels(isa, (depth, columns), row, &mut panels);
+        let mut out = vec![9.0; rows * columns];
+        let a_factors = factors(&stored);
+        let left = Rows { a: a_factors, stride: stride / E::Factor::VALUES, targets: &targets };
+        let right = Panels {
+            values: &panels[..],
+            stride: n_factors * panel_width(isa),
+            depth: n_factors,
+            columns,
+        };
+        products_of_rows(isa, left, right, Epilogue::default(), &mut out);
+        for row in 0..rows {
+            for column in 0..columns {
+                let product = |k| a[row * stride + k] * b[k * columns + column];
+                let want: f32 = (0..depth).map(product).sum();
+                assert_eq!(out[targets[row] + column], want, "{isa} {row} {column}");
             }
         }
     }
+}
 
-    #[test]
-    fn columns_times_panels(rows in 1usize..20, depth in 0usize..12, columns in 1usize..70) {
-        let stride = rows + 9;
-        let (a, b) = (integers(depth * stride, 1), integers(depth * columns, 2));
-        for isa in Isa::available() {
-            let mut panels = vec![9.0; panels_len(isa, depth, columns)];
-            pack_panels(isa, columns, |row| &b[row * columns..][..columns], &mut panels);
-            let mut sums = vec![9.0; sums_len(isa, rows, columns)];
-            for add in [false, true] {
-                let left = (&a[..], stride, rows);
-                products_of_columns(isa, left, &panels, columns, depth, add, &mut sums);
-            }
-            for row in 0..rows {
-                for column in 0..columns {
-                    let product = |p| 2.0 * a[p * stride + row] * b[p * columns + column];
-                    let want: f32 = (0..depth).map(product).sum();
-                    let width = panel_width(isa);
-                    let at = sums_at(isa, row, column / width * width, columns) + column % width;
-                    prop_assert_eq!(sums[at], want, "{} {} {}", isa, row, column);
-                }
+fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
+    let stride = rows + 9;
+    let (a, b) = (integers(depth * stride, 1), integers(depth * columns, 2));
+    let (a_stored, b_stored) = (narrow::<E>(&a), narrow::<E>(&b));
+    for isa in Isa::available() {
+        let n_factors = depth_of::<E>(depth);
+        let mut panels = vec![E::Factor::default(); panels_len(isa, n_factors, columns)];
+        let row = |row: usize| &b_stored[row * columns..][..columns];
+        pack_panels(isa, (depth, columns), row, &mut panels);
+        let mut left = vec![E::Factor::default(); n_factors * stride];
+        for (d, left) in left.chunks_exact_mut(stride).enumerate() {
+            let row = |p: usize| a_stored.get(p * stride..(p + 1) * stride);
+            let first = d * E::Factor::VALUES;
+            let second = if E::Factor::VALUES > 1 { row(first + 1) } else { None };
+            join_rows(isa, row(first).unwrap(), second, left);
+        }
+        let mut sums = vec![9.0; sums_len(isa, rows, columns)];
+        for add in [false, true] {
+            let left = (&left[..], stride, rows);
+            products_of_columns(isa, left, &panels, columns, n_factors, add, &mut sums);
+        }
+        for row in 0..rows {
+            for column in 0..columns {
+                let product = |p| 2.0 * a[p * stride + row] * b[p * columns + column];
+                let want: f32 = (0..depth).map(product).sum();
+                let width = panel_width(isa);
+                let at = sums_at(isa, row, column / width * width, columns) + column % width;
+                assert_eq!(sums[at], want, "{isa} {row} {column}");
             }
         }
+    }
+}
+
+proptest! {
+    // Small integers, whose products and sums are exact in any order, also as bf16.
+
+    #[test]
+    fn products_of_rows_are_exact(rows in 0usize..20, depth in 0usize..12, columns in 1usize..70) {
+        rows_times_panels::<f32>(rows, depth, columns);
+        rows_times_panels::<bf16>(rows, depth, columns);
+    }
+
+    #[test]
+    fn products_of_columns_are_exact(
+        rows in 1usize..20, depth in 0usize..12, columns in 1usize..70,
+    ) {
+        columns_times_panels::<f32>(rows, depth, columns);
+        columns_times_panels::<bf16>(rows, depth, columns);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use super::Simd;
 
 /// A proof that the machine has AVX2 and FMA.
@@ -15,6 +17,27 @@ impl Avx2 {
     pub(crate) unsafe fn new() -> Self {
         Self(())
     }
+}
+
+/// Each lane's bits, rounded so that the upper half is the bf16; the lower half is left over.
+#[inline(always)]
+fn rounded(v: __m256) -> __m256i {
+    // SAFETY: a value of this vector comes from a proof of the instructions.
+    unsafe {
+        let bits = _mm256_castps_si256(v);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(v, v));
+        let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
+        _mm256_blendv_epi8(_mm256_add_epi32(bits, half), quiet, nan)
+    }
+}
+
+/// The values of the lower halves of pairs.
+#[inline(always)]
+fn lower(pairs: __m256) -> __m256 {
+    // SAFETY: as in `rounded`.
+    unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(pairs))) }
 }
 
 impl Simd for Avx2 {
@@ -82,6 +105,45 @@ impl Simd for Avx2 {
             let above = _mm256_cmp_ps::<_CMP_GT_OQ>(x, y);
             let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(x, x);
             _mm256_blendv_ps(b, a, _mm256_or_ps(above, nan))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V {
+        // SAFETY: the caller's: 8 readable values of two bytes.
+        unsafe {
+            let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16, v: Self::V) {
+        // SAFETY: the caller's: 8 writable values of two bytes.
+        unsafe {
+            let halves = _mm256_srli_epi32::<16>(rounded(v));
+            let packed = _mm256_packus_epi32(halves, halves);
+            let packed = _mm256_permute4x64_epi64::<0b1000>(packed);
+            _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed));
+        }
+    }
+
+    #[inline(always)]
+    fn pairs(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            let a = _mm256_srli_epi32::<16>(rounded(a));
+            _mm256_castsi256_ps(_mm256_blend_epi16::<0b1010_1010>(a, rounded(b)))
+        }
+    }
+
+    #[inline(always)]
+    fn pairs_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            let upper = _mm256_castsi256_ps(_mm256_set1_epi32(0xffff_0000_u32 as i32));
+            let c = _mm256_fmadd_ps(_mm256_and_ps(a, upper), _mm256_and_ps(b, upper), c);
+            _mm256_fmadd_ps(lower(a), lower(b), c)
         }
     }
 }

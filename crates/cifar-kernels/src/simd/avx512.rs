@@ -1,23 +1,47 @@
 //! Vectors of 16 values with AVX-512 F.
 
 use std::arch::x86_64::*;
+use std::mem::transmute;
+
+use half::bf16;
 
 use super::Simd;
 
-/// A proof that the machine has AVX-512 F.
+/// A proof that the machine has AVX-512 F, BW, DQ and VL, and with `BF16` that too.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Avx512(());
+pub(crate) struct Avx512<const BF16: bool>(());
 
-impl Avx512 {
+impl<const BF16: bool> Avx512<BF16> {
     /// # Safety
-    /// The machine has AVX-512 F.
+    /// The machine has those instructions.
     #[inline(always)]
     pub(crate) unsafe fn new() -> Self {
         Self(())
     }
 }
 
-impl Simd for Avx512 {
+/// Each lane's bits, rounded so that the upper half is the bf16; the lower half is left over.
+#[inline(always)]
+fn rounded(v: __m512) -> __m512i {
+    // SAFETY: a value of this vector comes from a proof of the instructions.
+    unsafe {
+        let bits = _mm512_castps_si512(v);
+        let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+        let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v);
+        let quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x0040_0000));
+        _mm512_mask_mov_epi32(_mm512_add_epi32(bits, half), nan, quiet)
+    }
+}
+
+/// The values of the lower halves of pairs.
+#[inline(always)]
+fn lower(pairs: __m512) -> __m512 {
+    // SAFETY: as in `rounded`.
+    unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(pairs))) }
+}
+
+impl<const BF16: bool> Simd for Avx512<BF16> {
     type V = __m512;
     const LANES: usize = 16;
 
@@ -85,6 +109,61 @@ impl Simd for Avx512 {
             let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, y);
             let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
             _mm512_mask_blend_ps(above | nan, b, a)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V {
+        // SAFETY: the caller's: 16 readable values of two bytes.
+        unsafe {
+            let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16, v: Self::V) {
+        // SAFETY: the caller's: 16 writable values of two bytes; `BF16` proves its instruction.
+        unsafe {
+            let halves = if BF16 {
+                transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v))
+            } else {
+                _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded(v)))
+            };
+            _mm256_storeu_si256(to.cast(), halves);
+        }
+    }
+
+    #[inline(always)]
+    fn pairs(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: see `splat`; `BF16` proves its instruction.
+        unsafe {
+            if BF16 {
+                // `a` in the lower half, `b` in the upper; then one of each by turns.
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(b, a));
+                let turns = _mm512_set_epi16(
+                    31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                    5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0,
+                );
+                return _mm512_castsi512_ps(_mm512_permutexvar_epi16(turns, both));
+            }
+            let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            let (a, b) = (_mm512_srli_epi32::<16>(rounded(a)), rounded(b));
+            _mm512_castsi512_ps(_mm512_or_si512(a, _mm512_and_si512(b, upper)))
+        }
+    }
+
+    #[inline(always)]
+    fn pairs_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: see `splat`; `BF16` proves its instruction.
+        unsafe {
+            if BF16 {
+                let (a, b) = (transmute::<__m512, __m512bh>(a), transmute::<__m512, __m512bh>(b));
+                return _mm512_dpbf16_ps(c, a, b);
+            }
+            let upper = _mm512_castsi512_ps(_mm512_set1_epi32(0xffff_0000_u32 as i32));
+            let c = _mm512_fmadd_ps(_mm512_and_ps(a, upper), _mm512_and_ps(b, upper), c);
+            _mm512_fmadd_ps(lower(a), lower(b), c)
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Vectors in plain Rust: arrays that the compiler turns into whatever the target has.
 
+use half::bf16;
+
 use super::Simd;
+use crate::element::Element;
 
 /// Works on every machine; also the pattern the others are compared with.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +67,29 @@ impl Simd for Portable {
     fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V {
         std::array::from_fn(|i| if (x[i] > y[i]) | x[i].is_nan() { a[i] } else { b[i] })
     }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> Self::V {
+        // SAFETY: the caller's; an array of bf16 is as aligned as its values.
+        let values: [bf16; LANES] = unsafe { *from.cast() };
+        values.map(Element::to_f32)
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16, v: Self::V) {
+        // SAFETY: the caller's; an array of bf16 is as aligned as its values.
+        unsafe { *to.cast() = v.map(<bf16 as Element>::from_f32) }
+    }
+
+    #[inline(always)]
+    fn pairs(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| pair(a[i], b[i]))
+    }
+
+    #[inline(always)]
+    fn pairs_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        std::array::from_fn(|i| pair_mul_add(a[i], b[i], c[i]))
+    }
 }
 
 /// One value at a time, for what is left beside whole vectors.
@@ -125,4 +151,39 @@ impl Simd for Lane {
     fn if_above(self, x: f32, y: f32, a: f32, b: f32) -> f32 {
         if (x > y) | x.is_nan() { a } else { b }
     }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, from: *const bf16) -> f32 {
+        // SAFETY: the caller's.
+        unsafe { *from }.to_f32()
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut bf16, v: f32) {
+        // SAFETY: the caller's.
+        unsafe { *to = <bf16 as Element>::from_f32(v) }
+    }
+
+    #[inline(always)]
+    fn pairs(self, a: f32, b: f32) -> f32 {
+        pair(a, b)
+    }
+
+    #[inline(always)]
+    fn pairs_mul_add(self, a: f32, b: f32, c: f32) -> f32 {
+        pair_mul_add(a, b, c)
+    }
+}
+
+#[inline(always)]
+fn pair(a: f32, b: f32) -> f32 {
+    let [a, b] = [a, b].map(|v| u32::from(<bf16 as Element>::from_f32(v).to_bits()));
+    f32::from_bits(b << 16 | a)
+}
+
+#[inline(always)]
+fn pair_mul_add(a: f32, b: f32, c: f32) -> f32 {
+    let [upper_a, upper_b] = [a, b].map(|v| f32::from_bits(v.to_bits() & 0xffff_0000));
+    let [lower_a, lower_b] = [a, b].map(|v| f32::from_bits(v.to_bits() << 16));
+    c + upper_a * upper_b + lower_a * lower_b
 }

@@ -4,19 +4,22 @@ use candle_core::Result;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv;
+use cifar_kernels::element::Element;
 
+use super::Tensors;
 use super::memory::{Gradients, Into, Step};
+use super::passes::{Memory, State};
 use super::plan::{Op, Operation, Plan};
-use super::{Memory, State, Tensors};
 
 /// Fills the gradient of every weight; that of the logits is in its place.
-pub(super) fn run(
+pub(super) fn run<E: Element>(
     plan: &Plan,
     gradients: &Gradients,
     tensors: &Tensors,
-    states: &mut [State],
+    states: &mut [State<E>],
     memory: &mut Memory,
     n_images: usize,
+    weights: &mut [f32],
 ) -> Result<()> {
     for step in &gradients.steps {
         match *step {
@@ -28,7 +31,7 @@ pub(super) fn run(
                 }
                 let out_len = n_images * plan.values[operation.output].len();
                 let in_len = n_images * plan.values[operation.input].len();
-                let buffers = Buffers {
+                let buffers = Buffers::<E> {
                     x: memory.values[operation.input].as_slice(),
                     y: memory.values[operation.output].as_slice(),
                     dy: &mut source.as_mut_slice()[..out_len],
@@ -39,7 +42,7 @@ pub(super) fn run(
                         }
                     },
                     accumulate: matches!(dx, Into::Accumulate(_)),
-                    weights: memory.weights.as_mut_slice(),
+                    weights,
                 };
                 let channels = plan.values[operation.input].channels;
                 let done = operate(operation, channels, tensors, &mut states[at], buffers);
@@ -52,14 +55,16 @@ pub(super) fn run(
             Step::Add { from, to, value } => {
                 let len = n_images * plan.values[value].len();
                 let mut sum = take(memory, to);
-                let added = &memory.gradients[from].as_slice()[..len];
-                sum.as_mut_slice().iter_mut().zip(added).for_each(|(sum, &v)| *sum += v);
+                let added = &memory.gradients[from].as_slice::<E>()[..len];
+                for (sum, v) in sum.as_mut_slice::<E>().iter_mut().zip(added) {
+                    *sum = E::from_f32(sum.to_f32() + v.to_f32());
+                }
                 memory.gradients[to] = sum;
             }
             Step::Copy { from, to, value } => {
                 let len = n_images * plan.values[value].len();
                 let mut copy = take(memory, to);
-                let source = &memory.gradients[from].as_slice()[..len];
+                let source = &memory.gradients[from].as_slice::<E>()[..len];
                 copy.as_mut_slice()[..len].copy_from_slice(source);
                 memory.gradients[to] = copy;
             }
@@ -73,19 +78,19 @@ fn take(memory: &mut Memory, id: usize) -> Buffer {
 }
 
 /// What one operation's backward pass reads and writes.
-struct Buffers<'a> {
-    x: &'a [f32],
-    y: &'a [f32],
+struct Buffers<'a, E> {
+    x: &'a [E],
+    y: &'a [E],
     /// The result's gradient; becomes that of the input where there is no `dx`.
-    dy: &'a mut [f32],
-    dx: Option<&'a mut [f32]>,
+    dy: &'a mut [E],
+    dx: Option<&'a mut [E]>,
     /// Whether to add to `dx` rather than overwrite it.
     accumulate: bool,
     /// The gradients of all weights.
     weights: &'a mut [f32],
 }
 
-impl Buffers<'_> {
+impl<E> Buffers<'_, E> {
     /// The gradient of one tensor; none where it is not trained.
     fn of(&mut self, tensors: &Tensors, path: &str, name: &str) -> Result<&mut [f32]> {
         let range = tensors.get(path, name)?.gradient.clone().unwrap_or(0..0);
@@ -93,12 +98,12 @@ impl Buffers<'_> {
     }
 }
 
-fn operate(
+fn operate<E: Element>(
     operation: &Operation,
     channels: usize,
     tensors: &Tensors,
-    state: &mut State,
-    mut buffers: Buffers<'_>,
+    state: &mut State<E>,
+    mut buffers: Buffers<'_, E>,
 ) -> Result<()> {
     let path = &operation.path;
     match (&operation.op, state) {
@@ -147,7 +152,9 @@ fn operate(
         }
         (Op::Add { relu: true, .. } | Op::Relu, _) => batch_norm::gate(buffers.y, buffers.dy),
         (Op::Add { relu: false, .. }, _) => {}
-        (Op::Scale(factor), _) => buffers.dy.iter_mut().for_each(|dy| *dy *= factor),
+        (Op::Scale(factor), _) => {
+            buffers.dy.iter_mut().for_each(|dy| *dy = E::from_f32(dy.to_f32() * factor));
+        }
         (Op::MaxPool(shape), State::MaxPool(argmax)) => {
             if let Some(dx) = buffers.dx {
                 pool::max_pool_backward(buffers.dy, argmax, shape, channels, dx);

@@ -4,15 +4,17 @@ use candle_core::{Result, bail};
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv::{self, Epilogue};
+use cifar_kernels::element::Element;
 
+use super::Tensors;
+use super::passes::State;
 use super::plan::{Op, Operation, Plan};
-use super::{State, Tensors};
 
 /// Fills every value after the images'.
-pub(super) fn run(
+pub(super) fn run<E: Element>(
     plan: &Plan,
     tensors: &Tensors,
-    states: &mut [State],
+    states: &mut [State<E>],
     values: &mut [Buffer],
 ) -> Result<()> {
     for (operation, state) in plan.operations.iter().zip(states) {
@@ -24,16 +26,16 @@ pub(super) fn run(
     Ok(())
 }
 
-fn step(
+fn step<E: Element>(
     plan: &Plan,
     operation: &Operation,
     tensors: &Tensors,
-    state: &mut State,
+    state: &mut State<E>,
     values: &[Buffer],
-    y: &mut [f32],
+    y: &mut [E],
 ) -> Result<()> {
     let path = &operation.path;
-    let x = values[operation.input].as_slice();
+    let x = values[operation.input].as_slice::<E>();
     let channels = plan.values[operation.input].channels;
     match (&operation.op, state) {
         (Op::Conv { bias, relu, .. }, State::Conv { forward, .. }) => {
@@ -66,17 +68,21 @@ fn step(
 }
 
 /// An operation that keeps nothing; the same in training and evaluation.
-pub(super) fn plain(op: &Op, x: &[f32], channels: usize, values: &[Buffer], y: &mut [f32]) {
+pub(super) fn plain<E: Element>(op: &Op, x: &[E], channels: usize, values: &[Buffer], y: &mut [E]) {
     match op {
         Op::Add { residual, relu } => {
-            let sum = x.iter().zip(values[*residual].as_slice());
-            for (y, (&x, &residual)) in y.iter_mut().zip(sum) {
-                let sum = x + residual;
-                *y = if *relu && sum <= 0.0 { 0.0 } else { sum };
+            let sum = x.iter().zip(values[*residual].as_slice::<E>());
+            for (y, (x, residual)) in y.iter_mut().zip(sum) {
+                let sum = x.to_f32() + residual.to_f32();
+                *y = E::from_f32(if *relu && sum <= 0.0 { 0.0 } else { sum });
             }
         }
-        Op::Relu => cifar_kernels::activation::relu(x, y),
-        Op::Scale(factor) => y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * factor),
+        Op::Relu => y.iter_mut().zip(x).for_each(|(y, &x)| {
+            *y = if x.to_f32() <= 0.0 { E::default() } else { x };
+        }),
+        Op::Scale(factor) => {
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = E::from_f32(x.to_f32() * factor));
+        }
         Op::AvgPool(shape) => pool::avg_pool(x, shape, channels, y),
         Op::GlobalAvgPool => {
             let n_pixels = x.len() / y.len();

@@ -1,15 +1,16 @@
 //! A net frozen for evaluation: batch norm folded into the convolution before it, values in as
 //! few buffers as they need.
 
-use candle_core::{Result, bail};
+use candle_core::Result;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
+use cifar_kernels::element::{Element, bf16};
 use cifar_kernels::layout;
 
 use super::plan::{Op, Operation, Plan, ValueId};
 use super::statistics::Statistics;
-use super::{Tensors, forward, on_pool};
+use super::{Arithmetic, Precision, Tensors, forward, n_images, on_pool};
 use crate::{BatchNorm2d, Net, Variable};
 
 /// A net with the weights and statistics its variables had when it was made: images to logits on
@@ -19,10 +20,25 @@ pub struct Inference {
     name: String,
     /// `[C, H, W]`
     input: [usize; 3],
-    stages: Vec<Stage>,
+    stages: Box<dyn Run>,
+    /// `(N, K)` of the last images.
+    logits: Vec<f32>,
+}
+
+/// All stages, whatever type values are stored in.
+trait Run: std::fmt::Debug + Send {
+    fn run(&mut self, images: &[f32], n_images: usize, logits: &mut Vec<f32>);
+}
+
+/// The operations, and the buffers between them.
+#[derive(Debug)]
+struct Stages<E: Element> {
+    stages: Vec<Stage<E>>,
     /// Values of each buffer for one image.
     lens: Vec<usize>,
     buffers: Vec<Buffer>,
+    /// `C` and `H·W`
+    input: (usize, usize),
     logits: BufferId,
     n_classes: usize,
 }
@@ -31,8 +47,8 @@ type BufferId = usize;
 
 /// One operation, with the buffers in the place of the values.
 #[derive(Debug)]
-struct Stage {
-    kind: Kind,
+struct Stage<E: Element> {
+    kind: Kind<E>,
     channels: usize,
     input: BufferId,
     output: BufferId,
@@ -41,11 +57,11 @@ struct Stage {
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Kind<E: Element> {
     /// `relu(conv(x) + bias + residual)`; the residual is copied to the result's buffer first
     /// unless it lies there already.
     Conv {
-        filters: Filters,
+        filters: Filters<E>,
         bias: Vec<f32>,
         residual: Option<BufferId>,
         relu: bool,
@@ -65,7 +81,29 @@ impl Inference {
     ///
     /// # Errors
     /// Those of [`Executor::new`](super::Executor::new).
-    pub fn new(net: &Net, variables: &[Variable]) -> Result<Self> {
+    pub fn new(net: &Net, variables: &[Variable], arithmetic: Arithmetic) -> Result<Self> {
+        let convolution = arithmetic.convolution;
+        let stages: Box<dyn Run> = match arithmetic.precision {
+            Precision::F32 => Box::new(Stages::<f32>::new(net, variables, convolution)?),
+            Precision::Bf16 => Box::new(Stages::<bf16>::new(net, variables, convolution)?),
+        };
+        Ok(Self { name: net.name.clone(), input: net.input, stages, logits: Vec::new() })
+    }
+
+    /// The logits, `(N, K)`, of `images`, `(N, C, H, W)`.
+    ///
+    /// # Errors
+    /// Images that are not whole or none.
+    pub fn logits(&mut self, images: &[f32]) -> Result<&[f32]> {
+        let n = n_images(&self.name, self.input, images)?;
+        let Self { stages, logits, .. } = self;
+        on_pool(|| stages.run(images, n, logits));
+        Ok(&self.logits)
+    }
+}
+
+impl<E: Element> Stages<E> {
+    fn new(net: &Net, variables: &[Variable], convolution: Algorithm) -> Result<Self> {
         let plan = fold(Plan::new(net)?);
         let tensors = Tensors::new(net, variables)?;
         let mut pool = Assignment::new(&plan.plan);
@@ -77,55 +115,48 @@ impl Inference {
             let output = pool.output(at, operation, in_place);
             let residual = residual.map(|residual| pool.of[residual]);
             pool.release(at, operation);
-            let values = &plan.plan.values;
+            let (values, folded) = (&plan.plan.values, plan.folded[at].as_ref());
             stages.push(Stage {
-                kind: kind(operation, plan.folded[at].as_ref(), residual, &tensors)?,
+                kind: kind(operation, folded, residual, &tensors, convolution)?,
                 channels: values[operation.input].channels,
                 input,
                 output,
                 lens: (values[operation.input].len(), values[operation.output].len()),
             });
         }
+        let [c, h, w] = net.input;
         Ok(Self {
-            name: net.name.clone(),
-            input: net.input,
             stages,
+            input: (c, h * w),
             logits: pool.of[plan.plan.output],
             buffers: vec![Buffer::default(); pool.lens.len()],
             lens: pool.lens,
             n_classes: net.n_classes,
         })
     }
+}
 
-    /// The logits, `(N, K)`, of `images`, `(N, C, H, W)`.
-    ///
-    /// # Errors
-    /// Images that are not whole or none.
-    pub fn logits(&mut self, images: &[f32]) -> Result<&[f32]> {
-        let [c, h, w] = self.input;
-        if images.is_empty() || !images.len().is_multiple_of(c * h * w) {
-            bail!("{}: {} values are not [N, {c}, {h}, {w}], N >= 1", self.name, images.len());
+impl<E: Element> Run for Stages<E> {
+    fn run(&mut self, images: &[f32], n: usize, logits: &mut Vec<f32>) {
+        let Self { stages, lens, buffers, input, n_classes, .. } = self;
+        for (buffer, len) in buffers.iter_mut().zip(lens) {
+            buffer.resize::<E>(n * *len);
         }
-        let n = images.len() / (c * h * w);
-        for (buffer, len) in self.buffers.iter_mut().zip(&self.lens) {
-            buffer.resize(n * len);
+        let first = &mut buffers[0].as_mut_slice::<E>()[..images.len()];
+        layout::channels_last(images, input.0, input.1, first);
+        for stage in stages {
+            let mut output = std::mem::take(&mut buffers[stage.output]);
+            stage.run(buffers, n, output.as_mut_slice());
+            buffers[stage.output] = output;
         }
-        let first = &mut self.buffers[0].as_mut_slice()[..images.len()];
-        layout::channels_last(images, c, h * w, first);
-        let Self { stages, buffers, .. } = self;
-        on_pool(|| {
-            for stage in stages {
-                let mut output = std::mem::take(&mut buffers[stage.output]);
-                stage.run(buffers, n, output.as_mut_slice());
-                buffers[stage.output] = output;
-            }
-        });
-        Ok(&self.buffers[self.logits].as_slice()[..n * self.n_classes])
+        let last = &buffers[self.logits].as_slice::<E>()[..n * *n_classes];
+        logits.clear();
+        logits.extend(last.iter().map(|logit| logit.to_f32()));
     }
 }
 
-impl Stage {
-    fn run(&mut self, buffers: &[Buffer], n: usize, y: &mut [f32]) {
+impl<E: Element> Stage<E> {
+    fn run(&mut self, buffers: &[Buffer], n: usize, y: &mut [E]) {
         let (in_len, out_len) = (n * self.lens.0, n * self.lens.1);
         let x = buffers[self.input].as_slice().get(..in_len).unwrap_or_default();
         let y = &mut y[..out_len];
@@ -189,12 +220,13 @@ fn fold(mut plan: Plan) -> Folded {
 }
 
 /// The operation with the weights it needs.
-fn kind(
+fn kind<E: Element>(
     operation: &Operation,
     folded: Option<&(String, BatchNorm2d, Conv2d, bool)>,
     residual: Option<BufferId>,
     tensors: &Tensors,
-) -> Result<Kind> {
+    convolution: Algorithm,
+) -> Result<Kind<E>> {
     let path = &operation.path;
     Ok(match &operation.op {
         Op::BatchNorm { norm, relu, .. } => {
@@ -219,10 +251,12 @@ fn kind(
                 before * statistics.scale[k] + statistics.bias[k]
             });
             let bias = bias.collect();
-            Kind::Conv { filters: packed(*conv, &scaled), bias, residual, relu: *relu }
+            let filters = packed(*conv, &scaled, convolution);
+            Kind::Conv { filters, bias, residual, relu: *relu }
         }
         Op::Conv { conv, bias, relu } => {
-            let filters = packed(*conv, tensors.read(path, "weight")?.slice());
+            let weight = tensors.read(path, "weight")?;
+            let filters = packed(*conv, weight.slice(), convolution);
             let bias = match bias {
                 true => tensors.read(path, "bias")?.slice().to_vec(),
                 false => vec![0.0; conv.out_channels],
@@ -237,8 +271,8 @@ fn kind(
     })
 }
 
-fn packed(conv: Conv2d, weight: &[f32]) -> Filters {
-    let mut filters = Filters::new(conv, Pass::Forward, Algorithm::Winograd);
+fn packed<E: Element>(conv: Conv2d, weight: &[f32], convolution: Algorithm) -> Filters<E> {
+    let mut filters = Filters::new(conv, Pass::Forward, convolution);
     filters.pack(weight);
     filters
 }

@@ -1,8 +1,11 @@
 //! What the planned executor does with its memory, for people.
 
+use cifar_kernels::element::Element;
+
+use super::Tensors;
 use super::memory::Gradients;
+use super::passes::State;
 use super::plan::{Op, Plan};
-use super::{State, Tensors};
 
 /// The operations of a training step and the bytes it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,14 +45,14 @@ impl MemoryReport {
         self.value_bytes + self.gradient_bytes + self.packed_bytes + self.weight_gradient_bytes
     }
 
-    pub(super) fn new(
+    pub(super) fn new<E: Element>(
         plan: &Plan,
         gradients: &Gradients,
-        states: &[State],
+        states: &[State<E>],
         tensors: &Tensors,
         batch_size: usize,
     ) -> Self {
-        let bytes = |n_values: usize| n_values * size_of::<f32>() * batch_size;
+        let bytes = |n_values: usize| n_values * size_of::<E>() * batch_size;
         let operations = plan.operations.iter().zip(states).map(|(operation, state)| {
             let value = plan.values[operation.output];
             PlannedOperation {
@@ -77,7 +80,7 @@ impl MemoryReport {
     }
 }
 
-fn kind(op: &Op, state: &State) -> String {
+fn kind<E: Element>(op: &Op, state: &State<E>) -> String {
     let mut kind = match (op, state) {
         (Op::Conv { conv, .. }, State::Conv { forward, .. }) => {
             let algorithm = format!("{:?}", forward.algorithm()).to_lowercase();

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use cifar_kernels::channels_last::batch_norm::{self, Affine};
+use cifar_kernels::element::Element;
 
 use super::Tensors;
 use crate::BatchNorm2d;
@@ -25,7 +26,7 @@ impl Statistics {
     }
 
     /// Takes the statistics of `x`, `(R, C)`.
-    pub(super) fn take(&mut self, x: &[f32]) {
+    pub(super) fn take<E: Element>(&mut self, x: &[E]) {
         batch_norm::statistics(x, &mut self.mean, &mut self.variance);
     }
 

@@ -61,7 +61,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 fn check(net: &Net, n: usize, bound: f64) {
     let (variables, module) = build(net, 1);
     let (twins, _) = build(net, 1);
-    let mut executor = Executor::new(net, &twins).unwrap();
+    let mut executor = Executor::new(net, &twins, Arithmetic::default()).unwrap();
     // Twice, with another batch size, so that what the first step left would show.
     for (round, n) in [n + 3, n].into_iter().enumerate() {
         let images = noise(n * net.input.iter().product::<usize>(), 77 + round as u64);
@@ -91,7 +91,7 @@ fn check(net: &Net, n: usize, bound: f64) {
         assert!(apart < bound, "{}: {} after a step: {apart:e}", net.name, variable.name);
     }
 
-    let mut inference = Inference::new(net, &variables).unwrap();
+    let mut inference = Inference::new(net, &variables, Arithmetic::default()).unwrap();
     let [c, h, w] = net.input;
     for n in [n, 1, n + 2] {
         let images = noise(n * c * h * w, 5);
@@ -99,6 +99,42 @@ fn check(net: &Net, n: usize, bound: f64) {
         let want = values(&module.forward_t(&tensor, false).unwrap());
         let apart = distance(inference.logits(&images).unwrap(), &want);
         assert!(apart < bound, "{}: evaluation of {n}: {apart:e}", net.name);
+    }
+}
+
+/// bf16 against f32: relative distances (L2) of logits, gradients and evaluation.
+fn bf16_distances(net: &Net, n: usize, convolution: Algorithm) -> [f64; 3] {
+    let run = |precision| {
+        let arithmetic = Arithmetic { convolution, precision };
+        let (variables, _) = build(net, 1);
+        let images = noise(n * net.input.iter().product::<usize>(), 7);
+        let mut inference = Inference::new(net, &variables, arithmetic).unwrap();
+        let evaluated = inference.logits(&images).unwrap().to_vec();
+        let mut executor = Executor::new(net, &variables, arithmetic).unwrap();
+        let logits = executor.forward(&images).unwrap().to_vec();
+        executor.backward(&noise(n * net.n_classes, 9)).unwrap();
+        [logits, executor.flat_gradient().to_vec(), evaluated]
+    };
+    let (wide, narrow) = (run(Precision::F32), run(Precision::Bf16));
+    std::array::from_fn(|i| distance(&narrow[i], &wide[i]))
+}
+
+/// A value is rounded to 8 bits, 4e-3, at every operation. Gradients pass the gates of ReLUs,
+/// some of which fall to the other side.
+#[test]
+fn bf16_is_near_f32() {
+    for convolution in [Algorithm::Direct, Algorithm::Winograd] {
+        for (net, n) in [(resnet(), 6), (test_nets::residual(), 5)] {
+            for isa in Isa::available() {
+                let [logits, gradients, evaluated] =
+                    isa.force(|| bf16_distances(&net, n, convolution));
+                let what = format!("{} {convolution:?} {isa}", net.name);
+                assert!(logits < 3e-2, "{what}: logits {logits:e}");
+                assert!(evaluated < 3e-2, "{what}: evaluation {evaluated:e}");
+                assert!(gradients < 1e-1, "{what}: gradients {gradients:e}");
+                assert!(logits > 1e-4, "{what}: not bf16 at all? {logits:e}");
+            }
+        }
     }
 }
 
@@ -198,13 +234,13 @@ fn every_instruction_set_gives_the_same_net() {
 fn errors_say_what_is_wrong() {
     let net = resnet();
     let (mut variables, _) = build(&net, 1);
-    let mut executor = Executor::new(&net, &variables).unwrap();
+    let mut executor = Executor::new(&net, &variables, Arithmetic::default()).unwrap();
     let error = executor.forward(&[0.0; 7]).unwrap_err().to_string();
     assert!(error.contains("resnet") && error.contains("[N, 3, 8, 8]"), "{error}");
     let error = executor.backward(&[]).unwrap_err().to_string();
     assert!(error.contains("0 logits"), "{error}");
     variables.remove(0);
-    let error = Executor::new(&net, &variables).unwrap_err().to_string();
+    let error = Executor::new(&net, &variables, Arithmetic::default()).unwrap_err().to_string();
     assert!(error.contains("stem.0.weight"), "{error}");
 }
 
@@ -221,7 +257,10 @@ fn one_value_per_channel_has_no_variance() {
         ],
     };
     let (variables, _) = build(&net, 1);
-    let error = Executor::new(&net, &variables).unwrap().forward(&[1.0, 2.0]).unwrap_err();
+    let error = Executor::new(&net, &variables, Arithmetic::default())
+        .unwrap()
+        .forward(&[1.0, 2.0])
+        .unwrap_err();
     let error = error.to_string();
     assert!(error.contains("`norm`") && error.contains("larger batch"), "{error}");
 }

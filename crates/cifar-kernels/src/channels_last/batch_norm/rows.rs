@@ -1,6 +1,7 @@
 //! The loops over rows, a few vectors of channels at a time.
 
 use super::Affine;
+use crate::element::Element;
 use crate::simd::{Lane, Simd, per_isa};
 
 /// `body::<S, B>(simd, channel, …)` for all channels: in blocks of four vectors, of one, and of
@@ -10,17 +11,17 @@ macro_rules! by_channels {
         let (mut channel, channels) = (0, $channels);
         while channel + 4 * S::LANES <= channels {
             // SAFETY: the caller's; four vectors of channels are left.
-            unsafe { $body::<S, 4>($s, channel, $($arg),*) };
+            unsafe { $body::<S, _, 4>($s, channel, $($arg),*) };
             channel += 4 * S::LANES;
         }
         while channel + S::LANES <= channels {
             // SAFETY: the caller's; a vector of channels is left.
-            unsafe { $body::<S, 1>($s, channel, $($arg),*) };
+            unsafe { $body::<S, _, 1>($s, channel, $($arg),*) };
             channel += S::LANES;
         }
         while channel < channels {
             // SAFETY: the caller's; a channel is left.
-            unsafe { $body::<Lane, 1>(Lane, channel, $($arg),*) };
+            unsafe { $body::<Lane, _, 1>(Lane, channel, $($arg),*) };
             channel += 1;
         }
     }};
@@ -31,11 +32,11 @@ macro_rules! by_channels {
 /// # Safety
 /// So many values are there.
 #[inline(always)]
-unsafe fn load<S: Simd, const B: usize>(s: S, x: &[f32], at: usize) -> [S::V; B] {
+unsafe fn load<S: Simd, E: Element, const B: usize>(s: S, x: &[E], at: usize) -> [S::V; B] {
     let mut v = [s.splat(0.0); B];
     for (b, v) in v.iter_mut().enumerate() {
         // SAFETY: the caller's.
-        *v = unsafe { s.load(x.as_ptr().add(at + b * S::LANES)) };
+        *v = unsafe { E::load(s, x.as_ptr().add(at + b * S::LANES)) };
     }
     v
 }
@@ -43,15 +44,15 @@ unsafe fn load<S: Simd, const B: usize>(s: S, x: &[f32], at: usize) -> [S::V; B]
 /// # Safety
 /// As for [`load`].
 #[inline(always)]
-unsafe fn store<S: Simd, const B: usize>(s: S, x: &mut [f32], at: usize, v: [S::V; B]) {
+unsafe fn store<S: Simd, E: Element, const B: usize>(s: S, x: &mut [E], at: usize, v: [S::V; B]) {
     for (b, v) in v.into_iter().enumerate() {
         // SAFETY: the caller's.
-        unsafe { s.store(x.as_mut_ptr().add(at + b * S::LANES), v) };
+        unsafe { E::store(s, x.as_mut_ptr().add(at + b * S::LANES), v) };
     }
 }
 
 per_isa! {
-    pub(super) unsafe fn moments(x: &[f32], means: &mut [f32], squares: &mut [f32]) = moments_body
+    pub(super) unsafe fn moments<E: Element>(x: &[E], means: &mut [f32], squares: &mut [f32]) = moments_body
 }
 
 /// Mean and sum of squared deviations of each channel.
@@ -59,9 +60,9 @@ per_isa! {
 /// # Safety
 /// `x`: whole rows of as many values as `means` and `squares` have.
 #[inline(always)]
-unsafe fn moments_body<S: Simd, const M: usize>(
+unsafe fn moments_body<S: Simd, E: Element, const M: usize>(
     s: S,
-    x: &[f32],
+    x: &[E],
     means: &mut [f32],
     squares: &mut [f32],
 ) {
@@ -71,10 +72,10 @@ unsafe fn moments_body<S: Simd, const M: usize>(
 /// # Safety
 /// As for [`moments_body`]; `B` vectors of channels from `channel`.
 #[inline(always)]
-unsafe fn moments_of<S: Simd, const B: usize>(
+unsafe fn moments_of<S: Simd, E: Element, const B: usize>(
     s: S,
     channel: usize,
-    x: &[f32],
+    x: &[E],
     means: &mut [f32],
     squares: &mut [f32],
 ) {
@@ -83,7 +84,7 @@ unsafe fn moments_of<S: Simd, const B: usize>(
     let mut total = [s.splat(0.0); B];
     for row in 0..n_rows {
         // SAFETY: a row of `x`.
-        let v = unsafe { load::<S, B>(s, x, row * c + channel) };
+        let v = unsafe { load::<S, _, B>(s, x, row * c + channel) };
         for b in 0..B {
             total[b] = s.add(total[b], v[b]);
         }
@@ -96,7 +97,7 @@ unsafe fn moments_of<S: Simd, const B: usize>(
     let (mut rest, mut square) = ([s.splat(0.0); B], [s.splat(0.0); B]);
     for row in 0..n_rows {
         // SAFETY: a row of `x`.
-        let v = unsafe { load::<S, B>(s, x, row * c + channel) };
+        let v = unsafe { load::<S, _, B>(s, x, row * c + channel) };
         for b in 0..B {
             let v = s.sub(v[b], mean[b]);
             rest[b] = s.add(rest[b], v);
@@ -110,27 +111,27 @@ unsafe fn moments_of<S: Simd, const B: usize>(
     }
     // SAFETY: the channels of both.
     unsafe {
-        store::<S, B>(s, means, channel, mean);
-        store::<S, B>(s, squares, channel, square);
+        store::<S, _, B>(s, means, channel, mean);
+        store::<S, _, B>(s, squares, channel, square);
     }
 }
 
 per_isa! {
-    pub(super) unsafe fn apply_rows(
-        x: &[f32], affine: Affine<'_>, residual: Option<&[f32]>, relu: bool, y: &mut [f32],
+    pub(super) unsafe fn apply_rows<E: Element>(
+        x: &[E], affine: Affine<'_>, residual: Option<&[E]>, relu: bool, y: &mut [E],
     ) = apply_rows_body
 }
 
 /// # Safety
 /// `x`, `residual` and `y`: whole rows of as many values as `affine` has, all of one length.
 #[inline(always)]
-unsafe fn apply_rows_body<S: Simd, const M: usize>(
+unsafe fn apply_rows_body<S: Simd, E: Element, const M: usize>(
     s: S,
-    x: &[f32],
+    x: &[E],
     affine: Affine<'_>,
-    residual: Option<&[f32]>,
+    residual: Option<&[E]>,
     relu: bool,
-    y: &mut [f32],
+    y: &mut [E],
 ) {
     let c = affine.mean.len();
     for row in (0..x.len()).step_by(c) {
@@ -142,22 +143,22 @@ unsafe fn apply_rows_body<S: Simd, const M: usize>(
 /// As for [`apply_rows_body`]; `B` vectors of channels from `channel` of the row at `row`.
 #[expect(clippy::too_many_arguments, reason = "those of `apply`, and where")]
 #[inline(always)]
-unsafe fn apply_to<S: Simd, const B: usize>(
+unsafe fn apply_to<S: Simd, E: Element, const B: usize>(
     s: S,
     channel: usize,
     row: usize,
-    x: &[f32],
+    x: &[E],
     affine: Affine<'_>,
-    residual: Option<&[f32]>,
+    residual: Option<&[E]>,
     relu: bool,
-    y: &mut [f32],
+    y: &mut [E],
 ) {
     let at = row + channel;
     // SAFETY: the channels of a row.
-    let mut v = unsafe { mapped::<S, B>(s, channel, load::<S, B>(s, x, at), affine) };
+    let mut v = unsafe { mapped::<S, B>(s, channel, load::<S, _, B>(s, x, at), affine) };
     if let Some(residual) = residual {
         // SAFETY: the channels of a row.
-        let residual = unsafe { load::<S, B>(s, residual, at) };
+        let residual = unsafe { load::<S, _, B>(s, residual, at) };
         for b in 0..B {
             v[b] = s.add(v[b], residual[b]);
         }
@@ -168,7 +169,7 @@ unsafe fn apply_to<S: Simd, const B: usize>(
         }
     }
     // SAFETY: the channels of a row.
-    unsafe { store::<S, B>(s, y, at, v) };
+    unsafe { store::<S, _, B>(s, y, at, v) };
 }
 
 /// The affine map. Both passes call this, so that the ReLU's gate is the same in both.
@@ -185,9 +186,9 @@ unsafe fn mapped<S: Simd, const B: usize>(
     // SAFETY: the caller's.
     let (mean, scale, bias) = unsafe {
         (
-            load::<S, B>(s, affine.mean, channel),
-            load::<S, B>(s, affine.scale, channel),
-            load::<S, B>(s, affine.bias, channel),
+            load::<S, _, B>(s, affine.mean, channel),
+            load::<S, _, B>(s, affine.scale, channel),
+            load::<S, _, B>(s, affine.bias, channel),
         )
     };
     for b in 0..B {
@@ -197,8 +198,8 @@ unsafe fn mapped<S: Simd, const B: usize>(
 }
 
 per_isa! {
-    pub(super) unsafe fn gradient_sums(
-        x: &[f32], dy: &[f32], affine: Affine<'_>, relu: bool, sums: &mut [f32],
+    pub(super) unsafe fn gradient_sums<E: Element>(
+        x: &[E], dy: &[E], affine: Affine<'_>, relu: bool, sums: &mut [f32],
     ) = gradient_sums_body
 }
 
@@ -207,10 +208,10 @@ per_isa! {
 /// # Safety
 /// `x`, `dy`: whole rows of as many values as `affine` has, of one length; `sums`: twice as many.
 #[inline(always)]
-unsafe fn gradient_sums_body<S: Simd, const M: usize>(
+unsafe fn gradient_sums_body<S: Simd, E: Element, const M: usize>(
     s: S,
-    x: &[f32],
-    dy: &[f32],
+    x: &[E],
+    dy: &[E],
     affine: Affine<'_>,
     relu: bool,
     sums: &mut [f32],
@@ -221,23 +222,24 @@ unsafe fn gradient_sums_body<S: Simd, const M: usize>(
 /// # Safety
 /// As for [`gradient_sums_body`]; `B` vectors of channels from `channel`.
 #[inline(always)]
-unsafe fn gradient_sums_of<S: Simd, const B: usize>(
+unsafe fn gradient_sums_of<S: Simd, E: Element, const B: usize>(
     s: S,
     channel: usize,
-    x: &[f32],
-    dy: &[f32],
+    x: &[E],
+    dy: &[E],
     affine: Affine<'_>,
     relu: bool,
     sums: &mut [f32],
 ) {
     let c = affine.mean.len();
     // SAFETY: the channels.
-    let mean = unsafe { load::<S, B>(s, affine.mean, channel) };
+    let mean = unsafe { load::<S, _, B>(s, affine.mean, channel) };
     let (mut total, mut product) = ([s.splat(0.0); B], [s.splat(0.0); B]);
     for row in (0..x.len()).step_by(c) {
         // SAFETY: the channels of a row.
-        let (v, mut dz) =
-            unsafe { (load::<S, B>(s, x, row + channel), load::<S, B>(s, dy, row + channel)) };
+        let (v, mut dz) = unsafe {
+            (load::<S, _, B>(s, x, row + channel), load::<S, _, B>(s, dy, row + channel))
+        };
         if relu {
             // SAFETY: the channels.
             let y = unsafe { mapped::<S, B>(s, channel, v, affine) };
@@ -252,15 +254,15 @@ unsafe fn gradient_sums_of<S: Simd, const B: usize>(
     }
     // SAFETY: the channels of both.
     unsafe {
-        store::<S, B>(s, sums, channel, total);
-        store::<S, B>(s, sums, c + channel, product);
+        store::<S, _, B>(s, sums, channel, total);
+        store::<S, _, B>(s, sums, c + channel, product);
     }
 }
 
 per_isa! {
-    pub(super) unsafe fn input_gradient_rows(
-        x: &[f32], dy: Option<&[f32]>, affine: Affine<'_>, relu: bool, mean_dz: &[f32],
-        slope: &[f32], dx: &mut [f32],
+    pub(super) unsafe fn input_gradient_rows<E: Element>(
+        x: &[E], dy: Option<&[E]>, affine: Affine<'_>, relu: bool, mean_dz: &[f32],
+        slope: &[f32], dx: &mut [E],
     ) = input_gradient_rows_body
 }
 
@@ -269,15 +271,15 @@ per_isa! {
 /// one length.
 #[expect(clippy::too_many_arguments, reason = "those of `input_gradient`")]
 #[inline(always)]
-unsafe fn input_gradient_rows_body<S: Simd, const M: usize>(
+unsafe fn input_gradient_rows_body<S: Simd, E: Element, const M: usize>(
     s: S,
-    x: &[f32],
-    dy: Option<&[f32]>,
+    x: &[E],
+    dy: Option<&[E]>,
     affine: Affine<'_>,
     relu: bool,
     mean_dz: &[f32],
     slope: &[f32],
-    dx: &mut [f32],
+    dx: &mut [E],
 ) {
     let c = affine.mean.len();
     for row in (0..x.len()).step_by(c) {
@@ -289,23 +291,23 @@ unsafe fn input_gradient_rows_body<S: Simd, const M: usize>(
 /// As for [`input_gradient_rows_body`]; `B` vectors of channels from `channel` of the row at `row`.
 #[expect(clippy::too_many_arguments, reason = "those of `input_gradient`, and where")]
 #[inline(always)]
-unsafe fn input_gradient_to<S: Simd, const B: usize>(
+unsafe fn input_gradient_to<S: Simd, E: Element, const B: usize>(
     s: S,
     channel: usize,
     row: usize,
-    x: &[f32],
-    dy: Option<&[f32]>,
+    x: &[E],
+    dy: Option<&[E]>,
     affine: Affine<'_>,
     relu: bool,
     mean_dz: &[f32],
     slope: &[f32],
-    dx: &mut [f32],
+    dx: &mut [E],
 ) {
     let at = row + channel;
     // SAFETY: the channels, and those of a row.
     unsafe {
-        let v = load::<S, B>(s, x, at);
-        let mut dz = load::<S, B>(s, dy.unwrap_or(dx), at);
+        let v = load::<S, _, B>(s, x, at);
+        let mut dz = load::<S, _, B>(s, dy.unwrap_or(dx), at);
         if relu {
             let y = mapped::<S, B>(s, channel, v, affine);
             for b in 0..B {
@@ -313,37 +315,38 @@ unsafe fn input_gradient_to<S: Simd, const B: usize>(
             }
         }
         let (mean, scale) =
-            (load::<S, B>(s, affine.mean, channel), load::<S, B>(s, affine.scale, channel));
-        let (mean_dz, slope) = (load::<S, B>(s, mean_dz, channel), load::<S, B>(s, slope, channel));
+            (load::<S, _, B>(s, affine.mean, channel), load::<S, _, B>(s, affine.scale, channel));
+        let (mean_dz, slope) =
+            (load::<S, _, B>(s, mean_dz, channel), load::<S, _, B>(s, slope, channel));
         for b in 0..B {
             let along = s.mul(s.sub(v[b], mean[b]), slope[b]);
             dz[b] = s.mul(scale[b], s.sub(s.sub(dz[b], mean_dz[b]), along));
         }
-        store::<S, B>(s, dx, at, dz);
+        store::<S, _, B>(s, dx, at, dz);
     }
 }
 
 per_isa! {
-    pub(super) unsafe fn gate_values(y: &[f32], dy: &mut [f32]) = gate_values_body
+    pub(super) unsafe fn gate_values<E: Element>(y: &[E], dy: &mut [E]) = gate_values_body
 }
 
 /// # Safety
 /// `y` and `dy` are of one length.
 #[inline(always)]
-unsafe fn gate_values_body<S: Simd, const M: usize>(s: S, y: &[f32], dy: &mut [f32]) {
+unsafe fn gate_values_body<S: Simd, E: Element, const M: usize>(s: S, y: &[E], dy: &mut [E]) {
     by_channels!(s, y.len(), gate_from(y, dy));
 }
 
 /// # Safety
 /// `B` vectors of values from `at`.
 #[inline(always)]
-unsafe fn gate_from<S: Simd, const B: usize>(s: S, at: usize, y: &[f32], dy: &mut [f32]) {
+unsafe fn gate_from<S: Simd, E: Element, const B: usize>(s: S, at: usize, y: &[E], dy: &mut [E]) {
     // SAFETY: the caller's.
     unsafe {
-        let (y, mut v) = (load::<S, B>(s, y, at), load::<S, B>(s, dy, at));
+        let (y, mut v) = (load::<S, _, B>(s, y, at), load::<S, _, B>(s, dy, at));
         for b in 0..B {
             v[b] = s.gated(y[b], v[b]);
         }
-        store::<S, B>(s, dy, at, v);
+        store::<S, _, B>(s, dy, at, v);
     }
 }

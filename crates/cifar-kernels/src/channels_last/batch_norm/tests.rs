@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::element::bf16;
 use crate::layout::{channels_first, channels_last};
 use crate::norm::{self, NormShape, Normalised};
 
@@ -156,5 +157,63 @@ fn a_gate_lets_nan_pass() {
         let y = [f32::NAN, 0.0, -0.0, -1.0, 1.0, f32::INFINITY, f32::NEG_INFINITY, 2.0, 0.0];
         isa.force(|| gate(&y, &mut dy));
         assert_eq!(dy, [1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
+    }
+}
+
+/// On bf16 the arithmetic is that on f32; only what is written is rounded.
+#[test]
+fn bf16_is_f32_rounded() {
+    fn narrow(values: &[f32]) -> Vec<bf16> {
+        values.iter().map(|&value| Element::from_f32(value)).collect()
+    }
+    for (n_rows, c) in [(700, 16), (37, 70), (5, 3)] {
+        let (x, dy, residual) = (
+            narrow(&noise(n_rows * c, 1)),
+            narrow(&noise(n_rows * c, 2)),
+            narrow(&noise(n_rows * c, 3)),
+        );
+        let [wide_x, wide_dy, wide_residual] = [&x, &dy, &residual]
+            .map(|values| values.iter().map(|value| value.to_f32()).collect::<Vec<f32>>());
+        let (mean, scale, bias) = (noise(c, 4), noise(c, 5), noise(c, 6));
+        let affine = Affine { mean: &mean, scale: &scale, bias: &bias };
+        for isa in Isa::available() {
+            isa.force(|| {
+                let sums = |f: &dyn Fn(&mut [f32], &mut [f32])| {
+                    let (mut a, mut b) = (vec![0.0; c], vec![0.0; c]);
+                    f(&mut a, &mut b);
+                    (a, b)
+                };
+                assert_eq!(
+                    sums(&|a, b| statistics(&x, a, b)),
+                    sums(&|a, b| statistics(&wide_x, a, b))
+                );
+                let gradients =
+                    sums(&|a, b| parameter_gradients(&x, &dy, affine, &scale, true, a, b));
+                let wide = sums(&|a, b| {
+                    parameter_gradients(&wide_x, &wide_dy, affine, &scale, true, a, b);
+                });
+                assert_eq!(gradients, wide);
+                let (mut got, mut want) = (x.clone(), wide_x.clone());
+                apply(&x, affine, Some(&residual), true, &mut got);
+                apply(&wide_x, affine, Some(&wide_residual), true, &mut want);
+                assert_eq!(got, narrow(&want), "{isa}");
+                let (dweight, dbias) = gradients;
+                input_gradient(&x, Some(&dy), affine, &scale, true, &dweight, &dbias, &mut got);
+                input_gradient(
+                    &wide_x,
+                    Some(&wide_dy),
+                    affine,
+                    &scale,
+                    true,
+                    &dweight,
+                    &dbias,
+                    &mut want,
+                );
+                assert_eq!(got, narrow(&want), "{isa}");
+                gate(&x, &mut got);
+                gate(&wide_x, &mut want);
+                assert_eq!(got, narrow(&want), "{isa}");
+            });
+        }
     }
 }

@@ -1,0 +1,100 @@
+//! Vectors of stored values, and what a matrix product takes in.
+
+#![expect(unsafe_code, reason = "whole vectors through pointers; see the SAFETY comments")]
+
+use half::bf16;
+
+use crate::buffer::Plain;
+use crate::simd::Simd;
+
+/// The operations on vectors of an [`Element`](crate::element::Element).
+pub trait Vectors: Plain {
+    /// What a matrix product of such values is made of.
+    type Factor: Factor;
+
+    /// # Safety
+    /// As for [`Simd::load`].
+    unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V;
+
+    /// # Safety
+    /// As for [`Simd::store`].
+    unsafe fn store<S: Simd>(s: S, to: *mut Self, v: S::V);
+}
+
+/// What one lane of a vector holds where two matrices are multiplied: a value of f32, or two of
+/// bf16 whose products are summed. Four bytes, so that they move as f32 do.
+pub trait Factor: Plain + Default {
+    /// Values of one.
+    const VALUES: usize;
+
+    /// The factors of [`Factor::VALUES`] vectors; others of `values` are not looked at.
+    fn join<S: Simd>(s: S, values: [S::V; 2]) -> S::V;
+
+    /// `c` and the product of `a` and `b`.
+    fn mul_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V;
+}
+
+/// Two values of bf16, the first in the lower half.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Pair(u32);
+
+impl Vectors for f32 {
+    type Factor = Self;
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { s.load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, to: *mut Self, v: S::V) {
+        // SAFETY: the caller's.
+        unsafe { s.store(to, v) }
+    }
+}
+
+impl Vectors for bf16 {
+    type Factor = Pair;
+
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {
+        // SAFETY: the caller's.
+        unsafe { s.load_bf16(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, to: *mut Self, v: S::V) {
+        // SAFETY: the caller's.
+        unsafe { s.store_bf16(to, v) }
+    }
+}
+
+impl Factor for f32 {
+    const VALUES: usize = 1;
+
+    #[inline(always)]
+    fn join<S: Simd>(_: S, [value, _]: [S::V; 2]) -> S::V {
+        value
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V {
+        s.mul_add(a, b, c)
+    }
+}
+
+impl Factor for Pair {
+    const VALUES: usize = 2;
+
+    #[inline(always)]
+    fn join<S: Simd>(s: S, [first, second]: [S::V; 2]) -> S::V {
+        s.pairs(first, second)
+    }
+
+    #[inline(always)]
+    fn mul_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V {
+        s.pairs_mul_add(a, b, c)
+    }
+}
