@@ -1,7 +1,7 @@
 //! `bench`: our speed beside PyTorch's, in turns, in one run.
 //!
-//! PyTorch gets its best: both memory layouts, an allocator that keeps its memory, and the better
-//! figure of each round. Run it on a quiet machine; PyTorch's threads spin, and whatever runs
+//! PyTorch gets its best: both memory layouts, an allocator that keeps its memory, for bf16 its
+//! autocast, and the better figure of each round. Run it on a quiet machine; PyTorch's threads spin, and whatever runs
 //! beside them slows both.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +21,12 @@ pub(crate) struct Arguments {
     /// Threads of either side [default: all]
     #[arg(long)]
     threads: Option<usize>,
+    /// Also write the figures to a file, as a list of {name, unit, ours, peer, ratio, limit_fraction}
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only the comparisons whose name contains this, such as `bf16`
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
     /// A Python with PyTorch [default: that of `cargo xtask parity`]
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
@@ -29,16 +35,19 @@ pub(crate) struct Arguments {
 /// One comparison.
 struct Case {
     recipe: &'static str,
+    precision: &'static str,
     batch_size: usize,
     steps: usize,
     eval: bool,
 }
 
-const CASES: [Case; 4] = [
-    Case { recipe: "simplenet", batch_size: 32, steps: 300, eval: false },
-    Case { recipe: "simplenet", batch_size: 100, steps: 100, eval: true },
-    Case { recipe: "small-resnet", batch_size: 128, steps: 8, eval: false },
-    Case { recipe: "small-resnet", batch_size: 100, steps: 10, eval: true },
+const CASES: [Case; 6] = [
+    Case { recipe: "simplenet", precision: "f32", batch_size: 32, steps: 300, eval: false },
+    Case { recipe: "simplenet", precision: "f32", batch_size: 100, steps: 100, eval: true },
+    Case { recipe: "small-resnet", precision: "f32", batch_size: 128, steps: 8, eval: false },
+    Case { recipe: "small-resnet", precision: "f32", batch_size: 100, steps: 10, eval: true },
+    Case { recipe: "small-resnet", precision: "bf16", batch_size: 128, steps: 8, eval: false },
+    Case { recipe: "small-resnet", precision: "bf16", batch_size: 100, steps: 10, eval: true },
 ];
 
 /// Images per second, and the peak of memory, of one process.
@@ -46,6 +55,8 @@ const CASES: [Case; 4] = [
 struct Figure {
     speed: f64,
     peak_bytes: f64,
+    /// Share of the machine's limit; known of ours alone.
+    limit_fraction: Option<f64>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -59,46 +70,56 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let cifar = Cifar::build()?;
     println!(
-        "{:<14}{:<12}{:>6}{:>12}{:>12}{:>8}{:>16}{:>10}{:>10}",
-        "recipe",
-        "pass",
-        "batch",
-        "ours",
-        "PyTorch",
-        "ratio",
-        "ratios from-to",
-        "ours MB",
-        "theirs"
+        "{:<38}{:>10}{:>10}{:>8}{:>12}{:>8}{:>9}{:>9}",
+        "images/s", "ours", "PyTorch", "ratio", "from-to", "limit", "ours MB", "theirs"
     );
-    for case in &CASES {
+    let mut documents = Vec::new();
+    for case in CASES.iter().filter(|case| case.name().contains(&arguments.only)) {
         let mut rounds = Vec::new();
         for _ in 0..arguments.rounds {
             rounds.push((case.ours(&cifar, threads)?, case.theirs(&python, threads)?));
         }
         let ratios = sorted(rounds.iter().map(|(ours, theirs)| ours.speed / theirs.speed));
         let median = |f: &dyn Fn(&(Figure, Figure)) -> f64| middle(&sorted(rounds.iter().map(f)));
+        let (ours, theirs) = (median(&|round| round.0.speed), median(&|round| round.1.speed));
+        let limit_fraction = median(&|round| round.0.limit_fraction.unwrap_or(f64::NAN));
         println!(
-            "{:<14}{:<12}{:>6}{:>12.0}{:>12.0}{:>8.2}{:>16}{:>10.0}{:>10.0}",
-            case.recipe,
-            if case.eval { "evaluation" } else { "training" },
-            case.batch_size,
-            median(&|round| round.0.speed),
-            median(&|round| round.1.speed),
+            "{:<38}{ours:>10.0}{theirs:>10.0}{:>8.2}{:>12}{:>7.0}%{:>9.0}{:>9.0}",
+            case.name(),
             middle(&ratios),
             format!("{:.2}-{:.2}", ratios[0], ratios[ratios.len() - 1]),
+            100.0 * limit_fraction,
             median(&|round| round.0.peak_bytes) / 1e6,
             median(&|round| round.1.peak_bytes) / 1e6,
         );
+        documents.push(serde_json::json!({
+            "name": case.name(),
+            "unit": "images/s",
+            "ours": ours,
+            "peer": theirs,
+            "ratio": middle(&ratios),
+            "limit_fraction": limit_fraction,
+        }));
+    }
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&documents)? + "\n";
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
 
 impl Case {
+    fn name(&self) -> String {
+        let pass = if self.eval { "evaluation" } else { "training" };
+        format!("{} {} {pass}, batch {}", self.recipe, self.precision, self.batch_size)
+    }
+
     fn ours(&self, cifar: &Cifar, threads: usize) -> Result<Figure> {
         let (batch, steps, threads) =
             (self.batch_size.to_string(), self.steps.to_string(), threads.to_string());
         let mut arguments = vec!["bench", "--recipe", self.recipe, "--batch-size", &batch];
         arguments.extend(["--steps", &steps, "--threads", &threads, "--json"]);
+        arguments.extend(["--precision", self.precision]);
         arguments.extend(self.eval.then_some("--eval"));
         figure(&process::capture(&mut cifar.command(&arguments))?)
     }
@@ -109,6 +130,7 @@ impl Case {
             let mut command = Command::new(python);
             command.arg(workspace::root().join("xtask/bench/pytorch.py"));
             command.args(["--model", self.recipe, "--layout", layout]);
+            command.args(["--precision", self.precision]);
             for (name, value) in
                 [("--batch-size", self.batch_size), ("--steps", self.steps), ("--threads", threads)]
             {
@@ -136,7 +158,11 @@ fn figure(json: &str) -> Result<Figure> {
     let document: serde_json::Value = serde_json::from_str(json).context("read the figures")?;
     let number =
         |key: &str| document[key].as_f64().with_context(|| format!("no `{key}` in {json}"));
-    Ok(Figure { speed: number("images_per_second")?, peak_bytes: number("peak_rss_bytes")? })
+    Ok(Figure {
+        speed: number("images_per_second")?,
+        peak_bytes: number("peak_rss_bytes")?,
+        limit_fraction: document["limit_fraction"].as_f64(),
+    })
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

@@ -242,6 +242,13 @@ pub(crate) struct ShowArgs {
     pub(crate) json: bool,
 }
 
+/// What images, activations and their gradients are stored in.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum PrecisionName {
+    F32,
+    Bf16,
+}
+
 /// Arguments of `models`.
 #[derive(Debug, Args)]
 pub(crate) struct ModelsArgs {
@@ -253,6 +260,9 @@ pub(crate) struct ModelsArgs {
     /// Images of that step
     #[arg(long, requires = "plan", default_value_t = 128)]
     pub(crate) batch_size: usize,
+    /// What that step stores values in
+    #[arg(long, requires = "plan", value_enum, default_value = "f32")]
+    pub(crate) precision: PrecisionName,
     /// Print one JSON document on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -270,6 +280,9 @@ pub(crate) struct BenchArgs {
     /// Images per step [default: the recipe's]
     #[arg(long)]
     pub(crate) batch_size: Option<usize>,
+    /// What values are stored in [default: the recipe's, else what suits this machine]
+    #[arg(long, value_enum)]
+    pub(crate) precision: Option<PrecisionName>,
     /// Steps that are timed; the median counts
     #[arg(long, default_value_t = 20)]
     pub(crate) steps: usize,

@@ -2,8 +2,8 @@
 //!
 //!     cargo run --release -p cifar-kernels --example conv_speed
 //!
-//! Each figure is the median of several runs, in GFLOP/s of the direct method's arithmetic, so
-//! that Winograd's may lie above what the machine can do.
+//! Each figure is the median of several runs, in GFLOP/s of the direct method's arithmetic and as
+//! a share of what the machine can do, above which Winograd's algorithm may lie.
 
 #![expect(clippy::print_stdout, reason = "a program that prints a table")]
 
@@ -12,12 +12,16 @@ use std::time::{Duration, Instant};
 use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
 use cifar_kernels::element::{Element, bf16};
 use cifar_kernels::isa::Isa;
+use cifar_kernels::peak;
 
 /// Images of a batch.
 const BATCH: usize = 128;
 
 fn main() {
     println!("{}, {} threads, batch {BATCH}", Isa::current(), rayon::current_num_threads());
+    let limits = [peak::operations_per_second::<f32>, peak::operations_per_second::<bf16>]
+        .map(|measure| measure(Duration::from_secs(1)) / 1e9);
+    println!("the machine's limit: {:.0} GFLOP/s in f32, {:.0} in bf16", limits[0], limits[1]);
     println!(
         "{:<20}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
         "", "", "f32", "", "", "bf16", "", ""
@@ -41,8 +45,11 @@ fn main() {
         for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
             if algorithm == Algorithm::Direct || conv.algorithm() == algorithm {
                 print!("{name:<20}{:>10}", format!("{algorithm:?}"));
-                for speed in [speeds::<f32>(conv, algorithm), speeds::<bf16>(conv, algorithm)] {
-                    speed.iter().for_each(|speed| print!("{speed:>10.0}"));
+                let speeds = [speeds::<f32>(conv, algorithm), speeds::<bf16>(conv, algorithm)];
+                for (speeds, limit) in speeds.iter().zip(limits) {
+                    for speed in speeds {
+                        print!("{speed:>5.0} {:>3.0}%", 100.0 * speed / limit);
+                    }
                 }
                 println!();
             }

@@ -22,5 +22,6 @@ pub mod layout;
 pub mod loss;
 pub mod norm;
 pub mod optimizer;
+pub mod peak;
 pub mod pool;
 mod simd;

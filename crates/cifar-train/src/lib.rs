@@ -45,7 +45,7 @@ pub use optimizer::{
     AdamW, AdamWConfig, Optimizer, OptimizerConfig, OptimizerStateError, Sgd, SgdConfig,
 };
 pub use recipe::{Convolution, DataConfig, Precision, Recipe, RecipeError};
-pub use run_folder::{RunFolder, RunFolderError};
+pub use run_folder::{RunFolder, RunFolderError, RunLock};
 pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, StepSize};
 pub use state::{RunningMeans, TrainState};
 pub use summary::{Summary, Surroundings};

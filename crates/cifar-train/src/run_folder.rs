@@ -6,9 +6,10 @@
 //! checkpoints/last/           model.safetensors optimizer.safetensors state.json
 //! checkpoints/best/           the same, of the best validation accuracy
 //! summary.json                the result, once there is one
+//! run.lock                    held by the process that trains
 //! ```
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,12 @@ const CONFIG: &str = "config.toml";
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     path: PathBuf,
+}
+
+/// A run that no other process trains meanwhile; see [`RunFolder::lock`].
+#[derive(Debug)]
+pub struct RunLock {
+    _file: fs::File,
 }
 
 /// A run folder that cannot be made, opened or written to.
@@ -41,6 +48,9 @@ pub enum RunFolderError {
         /// The folder given.
         path: PathBuf,
     },
+    /// Another process trains it.
+    #[error("{0} is being trained by another process; wait for it, or stop it with Ctrl-C")]
+    InUse(PathBuf),
     /// Its recipe does not parse.
     #[error("cannot use {path}")]
     Config {
@@ -97,6 +107,22 @@ impl RunFolder {
             Ok(Self { path: path.to_owned() })
         } else {
             Err(RunFolderError::NotARun { path: path.to_owned() })
+        }
+    }
+
+    /// Keeps other processes from training this run as long as the result lives. The system lets go
+    /// of it when the process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`RunFolderError::InUse`] where another process has it.
+    pub fn lock(&self) -> Result<RunLock, RunFolderError> {
+        let path = self.path.join("run.lock");
+        let options = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let file = options.map_err(io_error("write", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(RunFolderError::InUse(self.path.clone())),
+            Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
         }
     }
 

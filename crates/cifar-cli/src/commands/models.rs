@@ -2,10 +2,10 @@
 
 use candle_core::Device;
 use cifar_models::Model;
-use cifar_net::{Arithmetic, Executor, MemoryReport, Net, PlannedOperation};
+use cifar_net::{Arithmetic, Executor, MemoryReport, Net, PlannedOperation, Precision};
 use serde::Serialize;
 
-use crate::args::ModelsArgs;
+use crate::args::{ModelsArgs, PrecisionName};
 use crate::console::Console;
 use crate::tables::{Align, Table, grouped};
 
@@ -106,8 +106,13 @@ fn layers(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result
 /// The operations of a training step and the memory it needs.
 fn plan(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result<()> {
     let model = Model::initialise(net.clone(), 0, &Device::Cpu)?;
-    let report =
-        Executor::new(net, &model.variables, Arithmetic::default())?.memory_report(args.batch_size);
+    let precision = match args.precision {
+        PrecisionName::F32 => Precision::F32,
+        PrecisionName::Bf16 => Precision::Bf16,
+    };
+    let arithmetic = Arithmetic { precision, ..Arithmetic::default() };
+    let executor = Executor::new(net, &model.variables, arithmetic)?;
+    let report = executor.memory_report(args.batch_size);
     if args.json {
         return Ok(console.document(&PlanReport::from(&report))?);
     }

@@ -56,6 +56,7 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
         Some(run) => run,
         None => RunFolder::create(&out_folder(args, &recipe), &recipe)?,
     };
+    let _lock = run.lock()?;
     let (n_images, n_batches) = (train.n_samples(), train.n_batches());
     let checkpoints = run.checkpoints();
     let mut trainer = Trainer::new(

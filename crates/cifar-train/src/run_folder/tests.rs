@@ -34,3 +34,14 @@ fn json_is_replaced_whole() {
     assert_eq!(serde_json::from_str::<Vec<i32>>(&fs::read_to_string(path).unwrap()).unwrap(), [3]);
     assert_eq!(fs::read_dir(run.path()).unwrap().count(), 2);
 }
+
+#[test]
+fn a_run_is_trained_by_one_process_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(&dir.path().join("a"), &recipe()).unwrap();
+    let lock = run.lock().unwrap();
+    let error = RunFolder::open(run.path()).unwrap().lock().unwrap_err().to_string();
+    assert!(error.contains("another process") && error.contains("wait"), "{error}");
+    drop(lock);
+    run.lock().unwrap();
+}

@@ -1,0 +1,77 @@
+//! The most this machine multiplies and adds, measured: what the kernels' speed is a share of.
+
+#![expect(unsafe_code, reason = "code compiled for an instruction set; see the SAFETY comments")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use crate::element::Element;
+use crate::factor::Factor;
+use crate::isa::Isa;
+use crate::simd::{Simd, per_isa};
+
+/// Rounds of multiply-adds between two looks at the clock.
+const ROUNDS: usize = 100_000;
+
+/// Operations (a multiplication and an addition are two) per second that all threads of the
+/// caller's rayon pool do together on values of `E` in registers, for about `duration`.
+pub fn operations_per_second<E: Element>(duration: Duration) -> f64 {
+    let isa = Isa::current();
+    let speed = |_: usize| {
+        let (start, mut n_operations) = (Instant::now(), 0);
+        while start.elapsed() < duration {
+            // SAFETY: nothing is asked of the caller.
+            unsafe { multiply_adds::<E>(isa, &mut n_operations) };
+        }
+        n_operations as f64 / start.elapsed().as_secs_f64()
+    };
+    // One task per thread, each long enough that every thread takes one.
+    (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(speed).sum()
+}
+
+per_isa! {
+    unsafe fn multiply_adds<E: Element>(n_operations: &mut u64) = multiply_adds_body
+}
+
+/// As many sums side by side as the kernels' tile has.
+#[inline(always)]
+unsafe fn multiply_adds_body<S: Simd, E: Element, const M: usize>(s: S, n_operations: &mut u64) {
+    let (a, b) = (s.splat(black_box(1.0)), s.splat(black_box(1e-9)));
+    let mut sums = [[s.splat(0.0); 2]; M];
+    for _ in 0..ROUNDS {
+        for row in &mut sums {
+            for sum in row {
+                *sum = E::Factor::mul_add(s, a, b, *sum);
+            }
+        }
+    }
+    for row in &sums {
+        for &sum in row {
+            let mut lanes = [0.0; 16];
+            // SAFETY: room for the vector of any instruction set.
+            unsafe { s.store(lanes.as_mut_ptr(), sum) };
+            black_box(lanes);
+        }
+    }
+    let per_round = 2 * M * S::LANES * 2 * E::Factor::VALUES;
+    *n_operations += (ROUNDS * per_round) as u64;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::element::bf16;
+
+    #[test]
+    fn every_instruction_set_is_measured() {
+        for isa in Isa::available() {
+            isa.force(|| {
+                let duration = Duration::from_millis(2);
+                assert!(operations_per_second::<f32>(duration) > 1e6);
+                assert!(operations_per_second::<bf16>(duration) > 1e6);
+            });
+        }
+    }
+}
