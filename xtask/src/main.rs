@@ -8,6 +8,7 @@ mod cifar;
 mod fetch_data;
 mod kill_test;
 mod layers;
+mod memcheck;
 mod parity;
 mod process;
 mod smoke;
@@ -38,6 +39,8 @@ enum Command {
     KillTest(kill_test::Arguments),
     /// Compares the crates' dependencies with the table of allowed ones.
     Layers,
+    /// Runs the kernels' tests under Valgrind.
+    Memcheck,
     /// Compares models, gradients, optimisers and schedules with PyTorch.
     Parity(parity::Arguments),
     /// Trains, evaluates and resumes on the real data with the real program.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::FetchData(arguments) => fetch_data::run(&arguments),
         Command::KillTest(arguments) => kill_test::run(&arguments),
         Command::Layers => layers::run(),
+        Command::Memcheck => memcheck::run(),
         Command::Parity(arguments) => parity::run(&arguments),
         Command::Smoke => smoke::run(),
         Command::Tidy => tidy::run(),

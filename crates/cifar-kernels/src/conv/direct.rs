@@ -1,32 +1,58 @@
-//! Convolution as a product of patches and weights.
+//! Convolution as a product of what each pixel's window sees and the weights; what it sees is read
+//! where it lies, run by run.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::patches::Window;
-use super::{Conv2d, Epilogue, MAX_PIXELS, pixels_at_a_time, row_stride, weights};
+use super::window::Window;
+use super::{Conv2d, Epilogue, weights};
 use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{self, Panels, Rows, depth_of, pack_panels, panels_len, products_of_rows};
 use crate::isa::Isa;
 
-/// Factors of the packed weights.
-pub(super) fn forward_packed_len<E: Element>(isa: Isa, conv: &Conv2d) -> usize {
-    panels_len(isa, depth_of::<E>(Window::forward(conv).depth()), conv.out_channels)
+/// Most pixels that are multiplied at a time.
+const MAX_PIXELS: usize = 192;
+
+/// Tasks that a batch is cut into at least, so that a few images keep many threads busy.
+const MIN_TASKS: usize = 16;
+
+/// Channels in whole factors.
+fn whole_factors<E: Element>(channels: usize) -> usize {
+    channels.next_multiple_of(E::Factor::VALUES)
 }
 
-/// Packs the weights as the matrix `(kh·kw·C, K)`.
+/// Factors of what a window sees.
+fn depth<E: Element>(window: &Window) -> usize {
+    depth_of::<E>(window.depth(whole_factors::<E>(window.image.2)))
+}
+
+/// Factors of the packed weights.
+pub(super) fn forward_packed_len<E: Element>(isa: Isa, conv: &Conv2d) -> usize {
+    panels_len(isa, depth::<E>(&Window::forward(conv)), conv.out_channels)
+}
+
+/// Packs the weights as the matrix `(kh·kw·C, K)`, `C` in whole factors.
 pub(super) fn pack_forward<E: Element>(
     isa: Isa,
     conv: &Conv2d,
     weight: &[f32],
     packed: &mut [E::Factor],
 ) {
-    let (c, k) = (conv.in_channels, conv.out_channels);
-    with_scratch(weight.len(), |ordered: &mut [E]| {
+    let (c, k, taps) = (conv.in_channels, conv.out_channels, conv.n_taps());
+    let whole = whole_factors::<E>(c);
+    with_scratch(weight.len() + k, |ordered: &mut [E]| {
+        let (ordered, zeros) = ordered.split_at_mut(weight.len());
+        zeros.fill(E::default());
         weights::output_channels_last(conv, weight, ordered);
-        let row = |row: usize| &ordered[(row % c * conv.n_taps() + row / c) * k..][..k];
-        pack_panels(isa, (conv.n_taps() * c, k), row, packed);
+        let (ordered, zeros) = (&*ordered, &*zeros);
+        let row = |row: usize| match (row / whole, row % whole) {
+            (tap, channel) if channel < c => &ordered[(channel * taps + tap) * k..][..k],
+            _ => zeros,
+        };
+        pack_panels(isa, (taps * whole, k), row, packed);
     });
 }
 
@@ -40,15 +66,28 @@ pub(super) fn forward<E: Element>(
     y: &mut [E],
 ) {
     let window = Window::forward(conv);
-    let k = conv.out_channels;
+    let (k, (rows, columns)) = (conv.out_channels, window.grid);
     let filters = panels::<E>(isa, packed, &window, k);
-    let at_a_time = pixels_at_a_time(window.depth());
-    y.par_chunks_mut(at_a_time * k).enumerate().for_each(|(chunk, y)| {
-        let mut targets = [0; MAX_PIXELS];
-        let targets = &mut targets[..y.len() / k];
-        targets.iter_mut().enumerate().for_each(|(i, target)| *target = i * k);
-        multiply(isa, &window, x, chunk * at_a_time, targets, filters, epilogue, y);
+    let n_images = x.len() / conv.in_len();
+    let images = images_at_a_time(&window);
+    // Bands of rows where there are few images.
+    let bands = MIN_TASKS.div_ceil(n_images).min(rows);
+    let band = if bands > 1 && images == 1 { rows.div_ceil(bands) } else { rows };
+    let groups =
+        y.par_chunks_mut(images * conv.out_len()).zip(x.par_chunks(images * conv.in_len()));
+    groups.for_each(|(y, x)| {
+        let band_len = if band < rows { band * columns * k } else { y.len() };
+        y.par_chunks_mut(band_len).enumerate().for_each(|(at, y)| {
+            let grid_rows = at * band..rows.min((at + 1) * band);
+            let target = |image, row, column| ((image * rows + row) * columns + column) * k;
+            multiply(isa, &window, x, grid_rows, filters, epilogue, y, target);
+        });
     });
+}
+
+/// Images whose grids are multiplied together: several where one has few pixels.
+fn images_at_a_time(window: &Window) -> usize {
+    (MAX_PIXELS / window.grid_len().max(1)).max(1)
 }
 
 /// The weights of one window as the right matrix of a product.
@@ -58,38 +97,66 @@ fn panels<'a, E: Element>(
     window: &Window,
     columns: usize,
 ) -> Panels<'a, E::Factor> {
-    let depth = depth_of::<E>(window.depth());
-    Panels { values: packed, stride: depth * gemm::panel_width(isa), depth, columns }
+    let depth = depth::<E>(window);
+    Panels { values: packed, stride: depth * gemm::panel_width(isa, columns), depth, columns }
 }
 
-/// The patches of as many grid pixels as `targets`, from pixel `first`, times `filters`.
+/// What the window sees from some rows of the grid of whole `images`, times `filters`.
+/// `target(image, row, column)` is where a pixel's result begins in `out`, `row` counted from the
+/// first of `grid_rows`.
 #[expect(clippy::too_many_arguments, reason = "two matrices, a result and where each begins")]
 fn multiply<E: Element>(
     isa: Isa,
     window: &Window,
     images: &[E],
-    first: usize,
-    targets: &[usize],
+    grid_rows: Range<usize>,
     filters: Panels<'_, E::Factor>,
     epilogue: Epilogue<'_>,
     out: &mut [E],
+    target: impl Fn(usize, usize, usize) -> usize,
 ) {
-    let (depth, n_values) = (window.depth(), E::Factor::VALUES);
-    let images_are_factors = depth.is_multiple_of(n_values)
-        && images.as_ptr().align_offset(align_of::<E::Factor>()) == 0;
-    if window.is_identity() && images_are_factors {
-        let rows = Rows { a: factors(&images[first * depth..]), stride: depth / n_values, targets };
-        return products_of_rows(isa, rows, filters, epilogue, out);
-    }
-    let stride = row_stride(depth);
-    with_scratch(stride * targets.len(), |patches: &mut [E]| {
-        window.gather(images, first, stride, patches);
-        if !depth.is_multiple_of(n_values) {
-            patches.chunks_exact_mut(stride).for_each(|patch| patch[depth] = E::default());
+    let n_values = E::Factor::VALUES;
+    let (height, width, channels) = window.image;
+    let n_images = images.len() / (height * width * channels);
+    let frame = window.frame(&grid_rows, whole_factors::<E>(channels));
+    window.with_frames(images, &frame, |frames, image_stride| {
+        let (a, (n_runs, run_stride, run_len)) = (factors(frames), window.runs(&frame));
+        let runs = (n_runs, run_stride / n_values, run_len / n_values);
+        let (mut starts, mut targets, mut n) = ([0; MAX_PIXELS], [0; MAX_PIXELS], 0);
+        for image in 0..n_images {
+            for row in 0..grid_rows.len() {
+                for (column, start) in window.starts(&frame, row).enumerate() {
+                    starts[n] = (image * image_stride + start) / n_values;
+                    targets[n] = target(image, row, column);
+                    n += 1;
+                    if n == MAX_PIXELS {
+                        let rows = Rows { a, starts: &starts, runs, targets: &targets };
+                        products_of_rows(isa, rows, filters, epilogue, out);
+                        n = 0;
+                    }
+                }
+            }
         }
-        let rows = Rows { a: factors(patches), stride: stride / n_values, targets };
+        let rows = Rows { a, starts: &starts[..n], runs, targets: &targets[..n] };
         products_of_rows(isa, rows, filters, epilogue, out);
     });
+}
+
+/// The convolution whose input gradient it has: where the window is the whole image, that of one
+/// pixel with as many channels as the image has values.
+fn of_input_gradient(conv: &Conv2d) -> Conv2d {
+    let whole = (conv.kernel_height, conv.kernel_width) == (conv.height, conv.width);
+    if !whole || conv.padding > 0 {
+        return *conv;
+    }
+    Conv2d {
+        in_channels: conv.in_len(),
+        height: 1,
+        width: 1,
+        kernel_height: 1,
+        kernel_width: 1,
+        ..*conv
+    }
 }
 
 /// The stride's phases, each a convolution of its own, and the length of its packed weights.
@@ -101,32 +168,40 @@ fn phases<E: Element>(
     (0..s * s).map(move |phase| {
         let phase = (phase / s, phase % s);
         let window = Window::input_gradient(&conv, phase);
-        let len = panels_len(isa, depth_of::<E>(window.depth()), conv.in_channels);
+        let len = panels_len(isa, depth::<E>(&window), conv.in_channels);
         (phase, window, len)
     })
 }
 
 /// Factors of the packed weights.
 pub(super) fn input_gradient_packed_len<E: Element>(isa: Isa, conv: &Conv2d) -> usize {
-    phases::<E>(isa, conv).map(|(_, _, len)| len).sum()
+    phases::<E>(isa, &of_input_gradient(conv)).map(|(_, _, len)| len).sum()
 }
 
-/// Packs the weights as one matrix `(taps·K, C)` per phase of the stride.
+/// Packs the weights as one matrix `(taps·K, C)` per phase of the stride, `K` in whole factors.
 pub(super) fn pack_input_gradient<E: Element>(
     isa: Isa,
     conv: &Conv2d,
     weight: &[f32],
     packed: &mut [E::Factor],
 ) {
-    let (c, k) = (conv.in_channels, conv.out_channels);
-    with_scratch(weight.len(), |ordered: &mut [E]| {
+    let flat = of_input_gradient(conv);
+    let (c, k, n_taps) = (flat.in_channels, flat.out_channels, flat.n_taps());
+    let whole = whole_factors::<E>(k);
+    with_scratch(weight.len() + c, |ordered: &mut [E]| {
+        let (ordered, zeros) = ordered.split_at_mut(weight.len());
+        zeros.fill(E::default());
         weights::input_channels_last(conv, weight, ordered);
+        let (ordered, zeros) = (&*ordered, &*zeros);
         let mut rest = packed;
-        for (_, window, len) in phases::<E>(isa, conv) {
+        for (_, window, len) in phases::<E>(isa, &flat) {
             let (packed, after) = rest.split_at_mut(len);
-            let taps = window.taps(conv.kernel_width);
-            let row = |row: usize| &ordered[(row % k * conv.n_taps() + taps[row / k]) * c..][..c];
-            pack_panels(isa, (taps.len() * k, c), row, packed);
+            let taps = window.taps(flat.kernel_width);
+            let row = |row: usize| match (taps[row / whole], row % whole) {
+                (tap, filter) if filter < k => &ordered[(filter * n_taps + tap) * c..][..c],
+                _ => zeros,
+            };
+            pack_panels(isa, (taps.len() * whole, c), row, packed);
             rest = after;
         }
     });
@@ -141,31 +216,31 @@ pub(super) fn input_gradient<E: Element>(
     epilogue: Epilogue<'_>,
     dx: &mut [E],
 ) {
-    let (c, s) = (conv.in_channels, conv.stride);
-    let phases: Vec<_> = phases::<E>(isa, conv)
+    let conv = of_input_gradient(conv);
+    let (c, s, in_len) = (conv.in_channels, conv.stride, conv.in_len());
+    let phases: Vec<_> = phases::<E>(isa, &conv)
         .scan(0, |start, (phase, window, len)| {
             *start += len;
             Some((phase, window, &packed[*start - len..*start]))
         })
         .collect();
-    dx.par_chunks_exact_mut(conv.in_len()).enumerate().for_each(|(image, dx)| {
+    let images = images_at_a_time(&phases[0].1);
+    let groups = dx.par_chunks_mut(images * in_len).zip(dy.par_chunks(images * conv.out_len()));
+    groups.for_each(|(dx, dy)| {
         for ((y0, x0), window, packed) in &phases {
-            let (depth, n_pixels) = (window.depth(), window.grid_len());
-            let filters = panels::<E>(isa, packed, window, c);
-            let at_a_time = pixels_at_a_time(depth);
-            for first in (0..n_pixels).step_by(at_a_time) {
-                let mut targets = [0; MAX_PIXELS];
-                let targets = &mut targets[..at_a_time.min(n_pixels - first)];
-                for (i, target) in targets.iter_mut().enumerate() {
-                    let (row, column) = ((first + i) / window.grid.1, (first + i) % window.grid.1);
-                    *target = ((y0 + row * s) * conv.width + x0 + column * s) * c;
-                }
-                if depth > 0 {
-                    let first = image * n_pixels + first;
-                    multiply(isa, window, dy, first, targets, filters, epilogue, dx);
-                } else if !epilogue.accumulate {
-                    // No window ever met these pixels.
-                    targets.iter().for_each(|&target| dx[target..target + c].fill(E::default()));
+            let (rows, columns) = window.grid;
+            let target = |image: usize, row: usize, column: usize| {
+                image * in_len + ((y0 + row * s) * conv.width + x0 + column * s) * c
+            };
+            if window.depth(1) > 0 {
+                let filters = panels::<E>(isa, packed, window, c);
+                multiply(isa, window, dy, 0..rows, filters, epilogue, dx, target);
+            } else if !epilogue.accumulate {
+                // No window ever met these pixels.
+                for image in 0..dx.len() / in_len {
+                    for (row, column) in (0..rows * columns).map(|i| (i / columns, i % columns)) {
+                        dx[target(image, row, column)..][..c].fill(E::default());
+                    }
                 }
             }
         }

@@ -3,10 +3,12 @@
 //! The batch is cut into parts whose number depends on the shape alone; each part sums in order,
 //! and the parts' sums are added in order, so the bits do not depend on the threads.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::patches::Window;
-use super::{Algorithm, Conv2d, pixels_at_a_time, row_stride, winograd};
+use super::window::Window;
+use super::{Algorithm, Conv2d, row_stride, winograd};
 use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
@@ -17,6 +19,9 @@ use crate::isa::Isa;
 
 /// Parts of a batch.
 const PARTS: usize = 8;
+
+/// Pixels of the result that a part has at least: the sums of a part travel through memory.
+const PART_PIXELS: usize = 256;
 
 /// `x`, `(N, H, W, C)`, and `dy`, `(N, OH, OW, K)`, to `dweight`, `(K, C, kh, kw)`, overwritten.
 /// Where `algorithm` does not apply to `conv`, the direct one is taken.
@@ -36,18 +41,15 @@ pub fn weight_gradient<E: Element>(
     let (depth, k) = (conv.n_taps() * conv.in_channels, conv.out_channels);
     let len = sums_len(isa, depth, k);
     let algorithm = conv.applicable(algorithm);
-    let n_units = match algorithm {
-        Algorithm::Direct => n_images * conv.out_height() * conv.out_width(),
-        Algorithm::Winograd => n_images,
-    };
-    let part_len = n_units.div_ceil(PARTS).max(1);
-    let n_parts = n_units.div_ceil(part_len).max(1);
+    let n_pixels = n_images * conv.out_height() * conv.out_width();
+    let part_len = n_images.div_ceil((n_pixels / PART_PIXELS).clamp(1, PARTS)).max(1);
+    let n_parts = n_images.div_ceil(part_len).max(1);
     with_scratch(n_parts * len, |sums: &mut [f32]| {
         sums.par_chunks_exact_mut(len).enumerate().for_each(|(part, sums)| {
-            let units = part * part_len..((part + 1) * part_len).min(n_units);
+            let images = part * part_len..((part + 1) * part_len).min(n_images);
             match algorithm {
-                Algorithm::Direct => direct(isa, conv, x, dy, units, sums),
-                Algorithm::Winograd => winograd::weight_gradient(isa, conv, x, dy, units, sums),
+                Algorithm::Direct => direct(isa, conv, x, dy, images, sums),
+                Algorithm::Winograd => winograd::weight_gradient(isa, conv, x, dy, images, sums),
             }
         });
         add_parts(sums, len);
@@ -55,40 +57,85 @@ pub fn weight_gradient<E: Element>(
     });
 }
 
-/// The sums over the pixels `pixels` of the result, counted through all images.
+/// The sums over the pixels of the results of `images`.
 fn direct<E: Element>(
     isa: Isa,
     conv: &Conv2d,
     x: &[E],
     dy: &[E],
-    pixels: std::ops::Range<usize>,
+    images: Range<usize>,
     sums: &mut [f32],
 ) {
     let window = Window::forward(conv);
-    let (k, depth) = (conv.out_channels, window.depth());
+    let (c, k, depth) = (conv.in_channels, conv.out_channels, window.depth(conv.in_channels));
     // Room for the tile that reads beyond the last row of weights.
     let stride = row_stride(depth + gemm::tile_rows(isa));
     let at_a_time = pixels_at_a_time(depth);
-    if pixels.is_empty() {
-        sums.fill(0.0);
+    if images.is_empty() {
+        return sums.fill(0.0);
     }
+    let x = &x[images.start * conv.in_len()..images.end * conv.in_len()];
+    let dy = &dy[images.start * conv.out_len()..images.end * conv.out_len()];
+    let group = (at_a_time / window.grid_len()).max(1);
     let most = depth_of::<E>(at_a_time);
+    let frame = window.frame(&(0..window.grid.0), c);
+    let runs = window.runs(&frame);
+    let mut add = false;
     with_scratch(stride * at_a_time, |patches: &mut [E]| {
         with_scratch(stride * most + panels_len(isa, most, k), |scratch: &mut [E::Factor]| {
             let (joined, panels) = scratch.split_at_mut(stride * most);
-            for first in pixels.clone().step_by(at_a_time) {
-                let n = at_a_time.min(pixels.end - first);
-                let n_factors = depth_of::<E>(n);
-                let patches = &mut patches[..n * stride];
-                let panels = &mut panels[..panels_len(isa, n_factors, k)];
-                window.gather(x, first, stride, patches);
-                pack_panels(isa, (n, k), |p| &dy[(first + p) * k..][..k], panels);
-                let a = pixels_as_factors(isa, patches, stride, joined);
-                let (a, add) = ((a, stride, depth), first > pixels.start);
-                products_of_columns(isa, a, panels, k, n_factors, add, sums);
+            for (x, dy) in x.chunks(group * conv.in_len()).zip(dy.chunks(group * conv.out_len())) {
+                window.with_frames(x, &frame, |frames, image_stride| {
+                    let mut starts = (0..x.len() / conv.in_len()).flat_map(|image| {
+                        let rows = 0..window.grid.0;
+                        let starts = rows.flat_map(|row| window.starts(&frame, row));
+                        starts.map(move |start| image * image_stride + start)
+                    });
+                    for dy in dy.chunks(at_a_time * k) {
+                        let n = dy.len() / k;
+                        let n_factors = depth_of::<E>(n);
+                        let patches = &mut patches[..n * stride];
+                        let panels = &mut panels[..panels_len(isa, n_factors, k)];
+                        for patch in patches.chunks_exact_mut(stride) {
+                            copy_runs(frames, starts.next().unwrap_or_default(), runs, patch);
+                        }
+                        pack_panels(isa, (n, k), |p| &dy[p * k..][..k], panels);
+                        let a = (pixels_as_factors(isa, patches, stride, joined), stride, depth);
+                        products_of_columns(isa, a, panels, k, n_factors, add, sums);
+                        add = true;
+                    }
+                });
             }
         });
     });
+}
+
+/// Copies the runs from `start` one behind the other. What lies behind them may be overwritten.
+#[inline]
+fn copy_runs<E: Element>(
+    frames: &[E],
+    start: usize,
+    (n_runs, run_stride, run_len): (usize, usize, usize),
+    patch: &mut [E],
+) {
+    /// A copy of fixed length is no call.
+    const FEW: usize = 16;
+    for run in 0..n_runs {
+        let (from, to) = (start + run * run_stride, run * run_len);
+        if run_len <= FEW && from + FEW <= frames.len() && to + FEW <= patch.len() {
+            patch[to..to + FEW].copy_from_slice(&frames[from..from + FEW]);
+        } else {
+            patch[to..to + run_len].copy_from_slice(&frames[from..from + run_len]);
+        }
+    }
+}
+
+/// Pixels whose patches, of `depth` values each, are gathered at a time: they should stay in the
+/// second-level cache beside a panel of weights.
+fn pixels_at_a_time(depth: usize) -> usize {
+    const VALUES: usize = 32 * 1024;
+    let step = gemm::ROW_STEP;
+    (VALUES / depth.max(1) / step * step).clamp(step, 8 * step)
 }
 
 /// Rows of values, one per pixel, as rows of factors.
@@ -125,7 +172,7 @@ fn add_parts(sums: &mut [f32], len: usize) {
 /// From tiles of `(kh·kw·C, K)` to `(K, C, kh·kw)`.
 fn write(isa: Isa, conv: &Conv2d, sums: &[f32], dweight: &mut [f32]) {
     let (c, taps, k) = (conv.in_channels, conv.n_taps(), conv.out_channels);
-    let width = gemm::panel_width(isa);
+    let width = gemm::panel_width(isa, k);
     dweight.par_chunks_mut(width * c * taps).enumerate().for_each(|(block, dweight)| {
         let n = dweight.len() / (c * taps);
         for row in 0..c * taps {

@@ -108,7 +108,7 @@ fn pack_tiles<E: Element, const TILE: usize, const OUT: usize>(
     Taps: Along<3, TILE>,
 {
     let (rows, columns) = matrix(conv, pass);
-    let (width, depth) = (panel_width(isa), depth_of::<E>(rows));
+    let (width, depth) = (panel_width(isa, columns), depth_of::<E>(rows));
     // A panel's width may reach beyond the last row; what comes of it is never looked at.
     with_scratch(weight.len() + width, |ordered: &mut [f32]| {
         // Nine rows of `columns` values for each row of the matrix; turned around for the way back.
@@ -129,7 +129,7 @@ fn pack_tiles<E: Element, const TILE: usize, const OUT: usize>(
                     std::array::from_fn(tap)
                 });
                 let out = &mut panel[d * width..];
-                transform::filter::<E::Factor, TILE>(isa, ordered, taps, out, depth * width);
+                transform::filter::<E::Factor, TILE>(isa, ordered, taps, out, depth * width, width);
             }
         });
     });
@@ -160,19 +160,19 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
 {
     let plan = Plan::new(conv, (TILE, OUT), FORWARD_VALUES);
     let (c, k) = (conv.in_channels, conv.out_channels);
-    let (depth, width) = (depth_of::<E>(c), panel_width(isa));
+    let (depth, width) = (depth_of::<E>(c), panel_width(isa, k));
     let (v_stride, m_stride) =
         (super::row_stride(plan.tiles * c), super::row_stride(plan.tiles * k));
     let images = y.par_chunks_mut(plan.images * conv.out_len());
     images.zip(x.par_chunks(plan.images * conv.in_len())).for_each(|(y, x)| {
         let n_tiles = y.len() / conv.out_len() * plan.grid.n_tiles();
-        let mut targets = [0; MAX_TILES];
-        targets.iter_mut().enumerate().for_each(|(tile, target)| *target = tile * k);
+        let starts: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * depth);
+        let targets: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * k);
         with_scratch(TILE * TILE * v_stride, |v: &mut [E]| {
             with_scratch(TILE * TILE * m_stride, |m: &mut [f32]| {
                 for first in (0..n_tiles).step_by(plan.tiles) {
                     let tiles = first..(first + plan.tiles).min(n_tiles);
-                    let targets = &targets[..tiles.len()];
+                    let (starts, targets) = (&starts[..tiles.len()], &targets[..tiles.len()]);
                     transform::input::<E, TILE>(isa, &plan.grid, x, tiles.clone(), v, v_stride);
                     for f in 0..TILE * TILE {
                         let a = factors(&v[f * v_stride..]);
@@ -182,8 +182,8 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
                             depth,
                             columns: k,
                         };
-                        let (rows, m) =
-                            (Rows { a, stride: depth, targets }, &mut m[f * m_stride..]);
+                        let rows = Rows { a, starts, runs: (1, 0, depth), targets };
+                        let m = &mut m[f * m_stride..];
                         products_of_rows(isa, rows, filters, Epilogue::default(), m);
                     }
                     transform::output::<E, TILE, OUT>(
@@ -248,14 +248,14 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
                     products_of_columns(isa, v, m, k, depth, first > 0, products);
                 }
             }
-            let width = panel_width(isa);
+            let width = panel_width(isa, k);
             for channel in 0..c {
                 for column in (0..k).step_by(width) {
                     let from = sums_at(isa, channel, column, k);
                     let to: [usize; 9] =
                         std::array::from_fn(|tap| sums_at(isa, tap * c + channel, column, k));
                     let from = &products[from..];
-                    transform::filter_gradient::<TILE>(isa, from, frequency, sums, to);
+                    transform::filter_gradient::<TILE>(isa, from, frequency, sums, to, width);
                 }
             }
         });

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::buffer::factors;
 use crate::element::bf16;
 
 fn integers(len: usize, seed: usize) -> Vec<f32> {
@@ -31,11 +32,17 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         let row = |row: usize| &b_stored[row * columns..][..columns];
         pack_panels(isa, (depth, columns), row, &mut panels);
         let mut out = vec![9.0; rows * columns];
-        let a_factors = factors(&stored);
-        let left = Rows { a: a_factors, stride: stride / E::Factor::VALUES, targets: &targets };
+        let starts: Vec<usize> = (0..rows).map(|row| row * stride / E::Factor::VALUES).collect();
+        // In two runs where the depth allows it.
+        let runs = if n_factors.is_multiple_of(2) {
+            (2, n_factors / 2, n_factors / 2)
+        } else {
+            (1, 7, n_factors)
+        };
+        let left = Rows { a: factors(&stored), starts: &starts, runs, targets: &targets };
         let right = Panels {
             values: &panels[..],
-            stride: n_factors * panel_width(isa),
+            stride: n_factors * panel_width(isa, columns),
             depth: n_factors,
             columns,
         };
@@ -75,7 +82,7 @@ fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             for column in 0..columns {
                 let product = |p| 2.0 * a[p * stride + row] * b[p * columns + column];
                 let want: f32 = (0..depth).map(product).sum();
-                let width = panel_width(isa);
+                let width = panel_width(isa, columns);
                 let at = sums_at(isa, row, column / width * width, columns) + column % width;
                 assert_eq!(sums[at], want, "{isa} {row} {column}");
             }

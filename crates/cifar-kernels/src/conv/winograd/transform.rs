@@ -13,7 +13,7 @@ use std::ops::Range;
 use crate::conv::{Conv2d, Epilogue};
 use crate::element::Element;
 use crate::factor::Factor;
-use crate::gemm::{VECTORS, depth_of, panel_width};
+use crate::gemm::{depth_of, panel_width};
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
@@ -330,7 +330,7 @@ pub(super) fn output_gradient<E: Element, const TILE: usize, const OUT: usize>(
 {
     let channels = grid.conv.out_channels;
     assert!(channels.is_multiple_of(16), "winograd: channels not in sixteens");
-    let columns = channels.next_multiple_of(panel_width(isa));
+    let columns = channels.next_multiple_of(panel_width(isa, channels));
     let depth = depth_of::<E>(tiles.len());
     assert!(depth * columns <= stride && m.len() >= TILE * TILE * stride);
     assert!(tiles.end.div_ceil(grid.n_tiles()) * grid.conv.out_len() <= dy.len());
@@ -363,7 +363,8 @@ unsafe fn output_gradient_tiles_body<
 ) where
     ResultGradients: Along<OUT, TILE>,
 {
-    let (channels, panel) = (grid.conv.out_channels, VECTORS * S::LANES);
+    let channels = grid.conv.out_channels;
+    let panel = if channels <= S::LANES { S::LANES } else { 2 * S::LANES };
     let (depth, end) = (depth_of::<E>(tiles.len()), tiles.end);
     for (t, tile) in tiles.step_by(E::Factor::VALUES).enumerate() {
         let joined = E::Factor::VALUES > 1 && tile + 1 < end;

@@ -8,11 +8,10 @@
 
 use super::axis::{Along, FrequencyGradients, Taps, both_ways};
 use crate::factor::Factor;
-use crate::gemm::{VECTORS, panel_width};
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
-/// `G g Gᵀ` for a panel's width of filters, for each of a factor's values: `taps[v][t]` is where
+/// `G g Gᵀ` for `width` filters, as many as a panel has, for each of a factor's values: `taps[v][t]` is where
 /// tap `t`'s row for value `v` begins in `weights`; frequency `f` goes to `out[f·stride..]`.
 pub(in crate::conv::winograd) fn filter<F: Factor, const TILE: usize>(
     isa: Isa,
@@ -20,20 +19,20 @@ pub(in crate::conv::winograd) fn filter<F: Factor, const TILE: usize>(
     taps: [[usize; 9]; 2],
     out: &mut [F],
     stride: usize,
+    width: usize,
 ) where
     Taps: Along<3, TILE>,
 {
-    let width = panel_width(isa);
     let inside = |tap: &usize| tap + width <= weights.len();
     assert!(taps[..F::VALUES].as_flattened().iter().all(inside), "winograd: a tap outside");
     assert!((TILE * TILE - 1) * stride + width <= out.len(), "winograd: a frequency outside");
     // SAFETY: by the assertions every panel's width read and written is there.
-    unsafe { filter_panel::<F, TILE>(isa, weights, taps, out, stride) };
+    unsafe { filter_panel::<F, TILE>(isa, weights, taps, out, stride, width) };
 }
 
 per_isa! {
     unsafe fn filter_panel<F: Factor; const TILE: usize>(
-        weights: &[f32], taps: [[usize; 9]; 2], out: &mut [F], stride: usize,
+        weights: &[f32], taps: [[usize; 9]; 2], out: &mut [F], stride: usize, width: usize,
     ) where [Taps: Along<3, TILE>] = filter_panel_body
 }
 
@@ -46,10 +45,11 @@ unsafe fn filter_panel_body<S: Simd, F: Factor, const TILE: usize, const M: usiz
     taps: [[usize; 9]; 2],
     out: &mut [F],
     stride: usize,
+    width: usize,
 ) where
     Taps: Along<3, TILE>,
 {
-    for at in (0..VECTORS * S::LANES).step_by(S::LANES) {
+    for at in (0..width).step_by(S::LANES) {
         let mut values = [[[s.splat(0.0); TILE]; TILE]; 2];
         for (values, taps) in values.iter_mut().zip(taps).take(F::VALUES) {
             let mut square = [[s.splat(0.0); 3]; 3];
@@ -71,7 +71,7 @@ unsafe fn filter_panel_body<S: Simd, F: Factor, const TILE: usize, const M: usiz
     }
 }
 
-/// `Gᵀ m G` for a panel's width of filters: frequency `f` is read from `m[f·stride..]`, tap `t`
+/// `Gᵀ m G` for `width` filters, as many as a panel has: frequency `f` is read from `m[f·stride..]`, tap `t`
 /// written to `out[to[t]..]`.
 pub(in crate::conv::winograd) fn filter_gradient<const TILE: usize>(
     isa: Isa,
@@ -79,19 +79,19 @@ pub(in crate::conv::winograd) fn filter_gradient<const TILE: usize>(
     stride: usize,
     out: &mut [f32],
     to: [usize; 9],
+    width: usize,
 ) where
     FrequencyGradients: Along<TILE, 3>,
 {
-    let width = panel_width(isa);
     assert!((TILE * TILE - 1) * stride + width <= m.len(), "winograd: a frequency outside");
     assert!(to.iter().all(|to| to + width <= out.len()), "winograd: a tap outside");
     // SAFETY: by the assertions every panel's width read and written is there.
-    unsafe { filter_gradient_panel::<TILE>(isa, m, stride, out, to) };
+    unsafe { filter_gradient_panel::<TILE>(isa, m, stride, out, to, width) };
 }
 
 per_isa! {
     unsafe fn filter_gradient_panel<; const TILE: usize>(
-        m: &[f32], stride: usize, out: &mut [f32], to: [usize; 9],
+        m: &[f32], stride: usize, out: &mut [f32], to: [usize; 9], width: usize,
     ) where [FrequencyGradients: Along<TILE, 3>] = filter_gradient_panel_body
 }
 
@@ -104,10 +104,11 @@ unsafe fn filter_gradient_panel_body<S: Simd, const TILE: usize, const M: usize>
     stride: usize,
     out: &mut [f32],
     to: [usize; 9],
+    width: usize,
 ) where
     FrequencyGradients: Along<TILE, 3>,
 {
-    for at in (0..VECTORS * S::LANES).step_by(S::LANES) {
+    for at in (0..width).step_by(S::LANES) {
         let mut square = [[s.splat(0.0); TILE]; TILE];
         for (f, value) in square.as_flattened_mut().iter_mut().enumerate() {
             // SAFETY: a vector of a panel's width of the frequency's row.

@@ -1,0 +1,131 @@
+//! Matrices packed in panels of factors.
+
+#![expect(unsafe_code, reason = "whole vectors through pointers; see the SAFETY comments")]
+
+use crate::buffer::factors;
+use crate::element::Element;
+use crate::factor::Factor;
+use crate::isa::Isa;
+use crate::simd::{Lane, Simd, per_isa};
+
+/// Values of a vector.
+pub(super) fn lanes(isa: Isa) -> usize {
+    match isa {
+        Isa::Portable | Isa::Avx2 => 8,
+        Isa::Avx512 | Isa::Avx512Bf16 => 16,
+    }
+}
+
+/// Columns of one panel of a matrix of `columns`: two vectors, or one where that is enough.
+pub(crate) fn panel_width(isa: Isa, columns: usize) -> usize {
+    if columns <= lanes(isa) { lanes(isa) } else { 2 * lanes(isa) }
+}
+
+/// Factors that `n` values make up, the last one filled up with zeros.
+pub(crate) fn depth_of<E: Element>(n: usize) -> usize {
+    n.div_ceil(E::Factor::VALUES)
+}
+
+/// Factors of a matrix of `rows × columns` factors packed in panels.
+pub(crate) fn panels_len(isa: Isa, rows: usize, columns: usize) -> usize {
+    columns.next_multiple_of(panel_width(isa, columns)) * rows
+}
+
+/// Packs a matrix of `rows × columns` values in panels; `row(r)` is its row `r`.
+pub(crate) fn pack_panels<'a, E: Element>(
+    isa: Isa,
+    (rows, columns): (usize, usize),
+    row: impl Fn(usize) -> &'a [E],
+    panels: &mut [E::Factor],
+) {
+    let (width, depth) = (panel_width(isa, columns), depth_of::<E>(rows));
+    assert_eq!(panels.len(), panels_len(isa, depth, columns), "panels: the matrix does not fit");
+    if panels.is_empty() {
+        return;
+    }
+    for (block, panel) in panels.chunks_exact_mut(depth * width).enumerate() {
+        let start = block * width;
+        let n = width.min(columns - start);
+        for (d, packed) in panel.chunks_exact_mut(width).enumerate() {
+            let r = d * E::Factor::VALUES;
+            let paired = E::Factor::VALUES > 1 && r + 1 < rows;
+            let second = paired.then(|| &row(r + 1)[start..start + n]);
+            let (packed, beyond) = packed.split_at_mut(n);
+            join_rows(isa, &row(r)[start..start + n], second, packed);
+            beyond.fill(E::Factor::default());
+        }
+    }
+}
+
+/// The factors of two rows of values; of the first alone for f32, with zeros where there is no
+/// second.
+pub(crate) fn join_rows<E: Element>(
+    isa: Isa,
+    first: &[E],
+    second: Option<&[E]>,
+    out: &mut [E::Factor],
+) {
+    if E::Factor::VALUES == 1 {
+        let first = &factors(first)[..out.len()];
+        // A copy of known length is no call.
+        return match out.len() {
+            16 => out[..16].copy_from_slice(&first[..16]),
+            32 => out[..32].copy_from_slice(&first[..32]),
+            _ => out.copy_from_slice(first),
+        };
+    }
+    assert!(first.len() >= out.len(), "factors: too few values");
+    assert!(second.is_none_or(|second| second.len() >= out.len()), "factors: too few values");
+    // SAFETY: by the assertions there are as many values as factors.
+    unsafe { join_values::<E>(isa, first, second, out) };
+}
+
+per_isa! {
+    unsafe fn join_values<E: Element>(
+        first: &[E], second: Option<&[E]>, out: &mut [E::Factor],
+    ) = join_values_body
+}
+
+/// # Safety
+/// See [`join_rows`].
+#[inline(always)]
+unsafe fn join_values_body<S: Simd, E: Element, const M: usize>(
+    simd: S,
+    first: &[E],
+    second: Option<&[E]>,
+    out: &mut [E::Factor],
+) {
+    let mut at = 0;
+    while at + S::LANES <= out.len() {
+        // SAFETY: a vector of all three is left.
+        unsafe { join_at(simd, at, first, second, out) };
+        at += S::LANES;
+    }
+    while at < out.len() {
+        // SAFETY: a value of all three is left.
+        unsafe { join_at(Lane, at, first, second, out) };
+        at += 1;
+    }
+}
+
+/// # Safety
+/// A vector of all three from `at`.
+#[inline(always)]
+unsafe fn join_at<S: Simd, E: Element>(
+    simd: S,
+    at: usize,
+    first: &[E],
+    second: Option<&[E]>,
+    out: &mut [E::Factor],
+) {
+    // SAFETY: the caller's; a factor is as large and as aligned as an f32.
+    unsafe {
+        let first = E::load(simd, first.as_ptr().add(at));
+        let second = match second {
+            Some(second) => E::load(simd, second.as_ptr().add(at)),
+            None => simd.splat(0.0),
+        };
+        let factors = E::Factor::join(simd, [first, second]);
+        simd.store(out.as_mut_ptr().add(at).cast(), factors);
+    }
+}
