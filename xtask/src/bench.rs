@@ -13,6 +13,8 @@ use clap::Args;
 use crate::cifar::Cifar;
 use crate::{parity, process, workspace};
 
+mod convolutions;
+
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Turns; the median ratio counts
@@ -24,6 +26,9 @@ pub(crate) struct Arguments {
     /// Also write the figures to a file, as a list of {name, unit, ours, peer, ratio, limit_fraction}
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Compare the convolutions of SmallResNet one by one instead of whole steps
+    #[arg(long, conflicts_with_all = ["json", "only"])]
+    convolutions: bool,
     /// Only the comparisons whose name contains this, such as `bf16`
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -69,6 +74,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => std::thread::available_parallelism()?.get(),
     };
     let cifar = Cifar::build()?;
+    if arguments.convolutions {
+        return convolutions::run(&cifar, &python, threads, arguments.rounds);
+    }
     println!(
         "{:<38}{:>10}{:>10}{:>8}{:>12}{:>8}{:>9}{:>9}",
         "images/s", "ours", "PyTorch", "ratio", "from-to", "limit", "ours MB", "theirs"
@@ -137,14 +145,7 @@ impl Case {
                 command.arg(name).arg(value.to_string());
             }
             command.args(self.eval.then_some("--eval"));
-            // Memory that goes back to the system has to be cleared again in the next step.
-            for (name, value) in [
-                ("MALLOC_MMAP_THRESHOLD_", "4294967296"),
-                ("MALLOC_TRIM_THRESHOLD_", "4294967296"),
-                ("MALLOC_TOP_PAD_", "67108864"),
-            ] {
-                command.env(name, value);
-            }
+            keep_memory(&mut command);
             let found = figure(&process::capture(&mut command)?)?;
             if best.is_none_or(|best| found.speed > best.speed) {
                 best = Some(found);
@@ -152,6 +153,14 @@ impl Case {
         }
         best.context("PyTorch ran in no layout")
     }
+}
+
+/// Lets the allocator keep what is freed: what goes back to the system has to be cleared again in
+/// the next step.
+fn keep_memory(command: &mut Command) {
+    command.env("MALLOC_MMAP_THRESHOLD_", "4294967296");
+    command.env("MALLOC_TRIM_THRESHOLD_", "4294967296");
+    command.env("MALLOC_TOP_PAD_", "67108864");
 }
 
 fn figure(json: &str) -> Result<Figure> {

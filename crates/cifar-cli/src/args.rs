@@ -289,6 +289,9 @@ pub(crate) struct BenchArgs {
     /// Evaluate instead of training
     #[arg(long)]
     pub(crate) eval: bool,
+    /// Measure each convolution by itself, forward and backward, by each algorithm
+    #[arg(long, conflicts_with_all = ["eval", "steps"])]
+    pub(crate) convolutions: bool,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
     /// Print one JSON document on standard output, all else on standard error

@@ -17,6 +17,8 @@ use crate::args::{BenchArgs, PrecisionName};
 use crate::console::Console;
 use crate::{host, recipes, session};
 
+mod convolutions;
+
 /// The JSON document.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -52,6 +54,9 @@ pub(crate) fn run(args: &BenchArgs, console: &mut Console) -> anyhow::Result<()>
     let steps = args.steps;
     let (device, _) = host::device(&args.compute)?;
     let model = session::new_model(&recipe, N_CLASSES, &device)?;
+    if args.convolutions {
+        return convolutions::run(&model.net, &recipe, console);
+    }
     let batch = batch(recipe.batch_size);
     let times = match args.eval {
         true => evaluate(&model, &recipe, &batch, steps)?,

@@ -107,7 +107,8 @@ const DIRECT_BF16: Bounds = (4e-3, 1e-6);
 const WINOGRAD_BF16: Bounds = (1e-2, 1e-2);
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    // A fifth of the usual number, which PROPTEST_CASES sets.
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(5)))]
 
     #[test]
     fn any_shape_directly(

@@ -1,0 +1,173 @@
+//! `cifar bench --convolutions`: each convolution of a network by itself.
+
+use std::time::{Duration, Instant};
+
+use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
+use cifar_kernels::element::{Element, bf16};
+use cifar_kernels::peak;
+use cifar_net::{FeatureShape, Layer, Net};
+use cifar_train::{Precision, Recipe};
+use serde::Serialize;
+
+use crate::console::Console;
+use crate::tables::{Align, Table};
+
+/// Runs of each pass; the median counts.
+const RUNS: usize = 7;
+
+/// One way through one convolution.
+#[derive(Serialize)]
+struct Speed {
+    in_channels: usize,
+    out_channels: usize,
+    /// Rows and columns of the image.
+    side: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    batch_size: usize,
+    precision: &'static str,
+    algorithm: &'static str,
+    forward: Rate,
+    input_gradient: Rate,
+    weight_gradient: Rate,
+}
+
+#[derive(Serialize)]
+struct Rate {
+    /// By the arithmetic of the definition.
+    gflops_per_second: f64,
+    /// The share of what the machine multiplies and adds at most; above 1 where an algorithm needs
+    /// less than the definition.
+    limit_fraction: f64,
+}
+
+/// Measures every convolution of `net`, each shape once.
+pub(super) fn run(net: &Net, recipe: &Recipe, console: &mut Console) -> anyhow::Result<()> {
+    let mut convs: Vec<Conv2d> = Vec::new();
+    for step in net.steps()? {
+        if let (Layer::Conv2d(conv), FeatureShape::Map { height, width, .. }) =
+            (step.layer, step.input)
+        {
+            let conv = Conv2d {
+                in_channels: conv.in_channels,
+                out_channels: conv.out_channels,
+                height,
+                width,
+                kernel_height: conv.kernel,
+                kernel_width: conv.kernel,
+                stride: conv.stride,
+                padding: conv.padding,
+            };
+            if !convs.contains(&conv) {
+                convs.push(conv);
+            }
+        }
+    }
+    let speeds = match recipe.cpu_precision() {
+        Precision::F32 => speeds::<f32>(&convs, recipe.batch_size),
+        Precision::Bf16 => speeds::<bf16>(&convs, recipe.batch_size),
+    };
+    let right = Align::Right;
+    let mut table = Table::new(&[
+        ("convolution", Align::Left),
+        ("algorithm", Align::Left),
+        ("forward", right),
+        ("", right),
+        ("d input", right),
+        ("", right),
+        ("d weight", right),
+        ("", right),
+    ]);
+    for speed in &speeds {
+        let rates = [&speed.forward, &speed.input_gradient, &speed.weight_gradient];
+        let mut cells = vec![speed.name(), speed.algorithm.to_owned()];
+        for rate in rates {
+            cells.push(format!("{:.0}", rate.gflops_per_second));
+            cells.push(format!("{:.0} %", 100.0 * rate.limit_fraction));
+        }
+        table.row(cells);
+    }
+    console.line(table.to_string())?;
+    console.line(format!(
+        "GFLOP/s in {} by the definition's arithmetic, and the share of this machine's limit; \
+         batch {}, {} threads",
+        recipe.cpu_precision(),
+        recipe.batch_size,
+        rayon::current_num_threads()
+    ))?;
+    Ok(console.document(&speeds)?)
+}
+
+impl Speed {
+    fn name(&self) -> String {
+        let Self { in_channels, out_channels, side, kernel, stride, .. } = self;
+        format!("{in_channels}->{out_channels}, {side}x{side}, {kernel}x{kernel} /{stride}")
+    }
+}
+
+fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
+    let limit = peak::operations_per_second::<E>(super::PEAK);
+    let mut speeds = Vec::new();
+    for conv in convs {
+        for (algorithm, name) in [(Algorithm::Direct, "direct"), (Algorithm::Winograd, "winograd")]
+        {
+            if algorithm == Algorithm::Winograd && conv.algorithm() != algorithm {
+                continue;
+            }
+            let operations = 2.0 * batch_size as f64 * conv.multiply_adds() as f64;
+            let [forward, input_gradient, weight_gradient] =
+                times::<E>(*conv, algorithm, batch_size).map(|time| {
+                    let speed = operations / time.as_secs_f64();
+                    Rate { gflops_per_second: speed / 1e9, limit_fraction: speed / limit }
+                });
+            speeds.push(Speed {
+                in_channels: conv.in_channels,
+                out_channels: conv.out_channels,
+                side: conv.height,
+                kernel: conv.kernel_height,
+                stride: conv.stride,
+                padding: conv.padding,
+                batch_size,
+                precision: E::NAME,
+                algorithm: name,
+                forward,
+                input_gradient,
+                weight_gradient,
+            });
+        }
+    }
+    speeds
+}
+
+/// Times of the three passes, the packing of the weights included.
+fn times<E: Element>(conv: Conv2d, algorithm: Algorithm, batch_size: usize) -> [Duration; 3] {
+    let x = vec![E::from_f32(0.5); batch_size * conv.in_len()];
+    let dy = vec![E::from_f32(0.25); batch_size * conv.out_len()];
+    let weight = vec![0.125; conv.weight_len()];
+    let (mut y, mut dx, mut dweight) = (dy.clone(), x.clone(), weight.clone());
+    let mut there = Filters::<E>::new(conv, Pass::Forward, algorithm);
+    let mut back = Filters::<E>::new(conv, Pass::InputGradient, algorithm);
+    [
+        median(|| {
+            there.pack(&weight);
+            conv::forward(&there, &x, Epilogue::default(), &mut y);
+        }),
+        median(|| {
+            back.pack(&weight);
+            conv::input_gradient(&back, &dy, false, &mut dx);
+        }),
+        median(|| conv::weight_gradient(&conv, algorithm, &x, &dy, &mut dweight)),
+    ]
+}
+
+fn median(mut f: impl FnMut()) -> Duration {
+    f();
+    let mut times = [Duration::ZERO; RUNS].map(|_| {
+        let start = Instant::now();
+        f();
+        start.elapsed()
+    });
+    times.sort_unstable();
+    times[RUNS / 2]
+}
