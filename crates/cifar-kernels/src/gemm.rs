@@ -209,9 +209,11 @@ unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize>(
             *a = a.wrapping_add(run_stride);
         }
     }
-    for m in 0..M {
-        for v in 0..V {
-            tile[m][v] = simd.add(total[m][v], tile[m][v]);
+    if n_runs * run_len > n {
+        for m in 0..M {
+            for v in 0..V {
+                tile[m][v] = simd.add(total[m][v], tile[m][v]);
+            }
         }
     }
     tile
