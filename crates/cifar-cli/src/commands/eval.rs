@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use cifar_data::{Cifar10, Loader};
 use cifar_metrics::{ConfusedPair, Evaluation};
-use cifar_train::{Recipe, RunFolder, Slot, evaluate};
+use cifar_train::{Precision, Recipe, RunFolder, Slot, evaluate};
 use serde::Serialize;
 
 use crate::args::{CheckpointName, EvalArgs, SplitName};
@@ -63,9 +63,11 @@ pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> 
 /// The recipe that says model and normalisation, and the file with the weights.
 fn weights(args: &EvalArgs) -> anyhow::Result<(Recipe, PathBuf)> {
     if let (Some(path), Some(model)) = (&args.weights, &args.model) {
-        let recipe = recipes::load(model, &[]).with_context(|| {
+        let mut recipe = recipes::load(model, &[]).with_context(|| {
             format!("--model {model}: its recipe says how images are normalised")
         })?;
+        // Wherever they come from, they get the same figures on every machine.
+        recipe.precision.get_or_insert(Precision::F32);
         if !path.is_file() {
             bail!("no weights at {}; give a safetensors file", path.display());
         }
