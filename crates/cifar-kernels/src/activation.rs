@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::element::Element;
+
 /// Values that one thread takes at a time.
 const TASK_LEN: usize = 32_768;
 
@@ -9,12 +11,12 @@ const TASK_LEN: usize = 32_768;
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn relu(x: &[f32], y: &mut [f32]) {
+pub fn relu<E: Element>(x: &[E], y: &mut [E]) {
     assert_eq!(x.len(), y.len(), "relu: lengths differ");
     y.par_chunks_mut(TASK_LEN).zip(x.par_chunks(TASK_LEN)).for_each(|(y, x)| {
         for (y, &x) in y.iter_mut().zip(x) {
             // "At most 0", so that NaN passes.
-            *y = if x <= 0.0 { 0.0 } else { x };
+            *y = if x.to_f32() <= 0.0 { E::default() } else { x };
         }
     });
 }

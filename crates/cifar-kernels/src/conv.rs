@@ -133,9 +133,9 @@ impl Conv2d {
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// As a product of patches and weights.
+    /// As the sums of the definition.
     Direct,
-    /// F(4×4, 3×3), where it applies; else directly.
+    /// F(4×4, 3×3), for bf16 F(2×2, 3×3), where it applies; else directly.
     Winograd,
 }
 

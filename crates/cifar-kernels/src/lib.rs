@@ -2,9 +2,9 @@
 //!
 //! Every function takes plain slices in the layout its documentation names, writes into slices
 //! that the caller owns, and knows nothing of tensors. The instructions it uses are found out at
-//! run time; see [`isa`]. Loops are shared among the threads of the caller's rayon pool by a partition that
-//! depends on the shapes alone, and every sum is taken in a fixed order, so the bits of a result
-//! do not depend on how many threads worked on it.
+//! run time; see [`isa`]. Loops are shared among the threads of the caller's rayon pool by a
+//! partition that depends on the shapes alone, and every sum is taken in a fixed order, so the bits
+//! of a result do not depend on how many threads worked on it.
 //!
 //! Lengths that contradict the stated shapes are a caller's bug and panic with the name of the
 //! function; values are never checked, so NaN and infinities travel as IEEE arithmetic has it.
@@ -25,3 +25,5 @@ pub mod optimizer;
 pub mod peak;
 pub mod pool;
 mod simd;
+#[cfg(test)]
+mod test_values;

@@ -58,14 +58,14 @@ pub fn statistics(x: &[f32], shape: NormShape, mean: &mut [f32], variance: &mut 
 
 /// Number, mean and sum of squared deviations from the mean of some values.
 #[derive(Debug, Clone, Copy)]
-struct Moments {
-    n: f64,
-    mean: f64,
-    squares: f64,
+pub(crate) struct Moments {
+    pub(crate) n: f64,
+    pub(crate) mean: f64,
+    pub(crate) squares: f64,
 }
 
 impl Moments {
-    const NONE: Self = Self { n: 0.0, mean: 0.0, squares: 0.0 };
+    pub(crate) const NONE: Self = Self { n: 0.0, mean: 0.0, squares: 0.0 };
 
     fn of(values: &[f32]) -> Self {
         let n = values.len() as f64;
@@ -77,7 +77,7 @@ impl Moments {
         Self { n, mean: f64::from(about) + rest / n, squares }
     }
 
-    fn join(self, other: Self) -> Self {
+    pub(crate) fn join(self, other: Self) -> Self {
         let n = self.n + other.n;
         let apart = other.mean - self.mean;
         Self {

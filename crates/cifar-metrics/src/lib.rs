@@ -32,3 +32,4 @@ pub use class_metrics::ClassMetrics;
 pub use confusion::{ConfusedPair, ConfusionMatrix};
 pub use error::MetricsError;
 pub use evaluation::{Evaluation, Evaluator};
+pub use score::first_maximum;

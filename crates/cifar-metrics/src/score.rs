@@ -21,7 +21,8 @@ impl Score {
     }
 }
 
-fn first_maximum(logits: &[f32]) -> usize {
+/// Index of the largest of `logits`, of the first of several; 0 where there are none.
+pub fn first_maximum(logits: &[f32]) -> usize {
     // `>` rather than `>=` keeps the first of several maxima, as PyTorch's argmax does.
     (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
 }

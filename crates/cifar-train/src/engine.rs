@@ -3,6 +3,7 @@
 use candle_core::{D, DType, Device, Tensor};
 use cifar_data::Batch;
 use cifar_kernels::loss;
+use cifar_metrics::first_maximum;
 use cifar_net::Executor;
 use cifar_ops::cross_entropy;
 
@@ -173,14 +174,6 @@ fn add(sums: &mut Vec<Tensor>, at: usize, gradient: Tensor) -> candle_core::Resu
 /// Rows of `logits`, `(N, K)`, whose first largest value is at the label.
 fn n_correct(logits: &[f32], labels: &[u32]) -> usize {
     let n_classes = logits.len() / labels.len();
-    let is_hit = |(row, label): &(&[f32], &u32)| {
-        let mut best = 0;
-        for (class, logit) in row.iter().enumerate() {
-            if *logit > row[best] {
-                best = class;
-            }
-        }
-        best == **label as usize
-    };
+    let is_hit = |(row, label): &(&[f32], &u32)| first_maximum(row) == **label as usize;
     logits.chunks_exact(n_classes).zip(labels).filter(is_hit).count()
 }

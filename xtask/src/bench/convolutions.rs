@@ -31,16 +31,8 @@ pub(super) fn run(cifar: &Cifar, python: &Path, threads: usize, n_rounds: usize)
         let n_rows = rounds[0].0.as_array().map_or(0, Vec::len);
         for row in 0..n_rows {
             let first = &rounds[0].0[row];
-            let number = |key: &str| first[key].as_u64().unwrap_or_default();
-            let name = format!(
-                "{}->{}, {2}x{2}, {3}x{3} /{4}",
-                number("in_channels"),
-                number("out_channels"),
-                number("side"),
-                number("kernel"),
-                number("stride")
-            );
-            print!("{:<6}{name:<28}{:<10}", "", first["algorithm"].as_str().unwrap_or_default());
+            let text = |key: &str| first[key].as_str().unwrap_or_default();
+            print!("{:<6}{:<28}{:<10}", "", text("name"), text("algorithm"));
             for pass in PASSES {
                 let median =
                     |f: &dyn Fn(&(Value, Value)) -> f64| middle(&sorted(rounds.iter().map(f)));

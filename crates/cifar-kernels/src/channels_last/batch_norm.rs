@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::buffer::with_scratch;
 use crate::element::Element;
 use crate::isa::Isa;
+use crate::norm::Moments;
 
 mod rows;
 
@@ -46,7 +47,7 @@ pub fn statistics<E: Element>(x: &[E], mean: &mut [f32], variance: &mut [f32]) {
             unsafe { moments(isa, x, means, squares) };
         },
         |channel, sums| {
-            let mut joined = Moments { n: 0.0, mean: 0.0, squares: 0.0 };
+            let mut joined = Moments::NONE;
             for (chunk, sums) in sums.chunks_exact(2 * c).enumerate() {
                 let n = ROWS.min(n_rows - chunk * ROWS) as f64;
                 let [mean, squares] = [sums[channel], sums[c + channel]].map(f64::from);
@@ -57,26 +58,6 @@ pub fn statistics<E: Element>(x: &[E], mean: &mut [f32], variance: &mut [f32]) {
                 (joined.mean as f32, (joined.squares / joined.n) as f32);
         },
     );
-}
-
-/// Number, mean and sum of squared deviations from the mean of some values.
-#[derive(Debug, Clone, Copy)]
-struct Moments {
-    n: f64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    fn join(self, other: Self) -> Self {
-        let n = self.n + other.n;
-        let apart = other.mean - self.mean;
-        Self {
-            n,
-            mean: self.mean + apart * other.n / n,
-            squares: self.squares + other.squares + apart * apart * self.n * other.n / n,
-        }
-    }
 }
 
 /// The map of one channel: `(v − mean)·scale + bias`.

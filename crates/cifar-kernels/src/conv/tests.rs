@@ -2,18 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::element::bf16;
-
-/// The same values for the same seed, in `-1..1`.
-fn noise(len: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / 8_388_608.0 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
-}
+use crate::test_values::{narrow, noise, widen};
 
 /// Relative distance in the L2 norm.
 fn distance(got: &[f32], want: &[f32]) -> f64 {
@@ -22,14 +11,6 @@ fn distance(got: &[f32], want: &[f32]) -> f64 {
     let apart: f64 = got.iter().zip(want).map(|(a, b)| square(a - b)).sum();
     let norm: f64 = want.iter().copied().map(square).sum();
     (apart / norm.max(1e-30)).sqrt()
-}
-
-fn narrow<E: Element>(values: &[f32]) -> Vec<E> {
-    values.iter().map(|&value| E::from_f32(value)).collect()
-}
-
-fn widen<E: Element>(values: &[E]) -> Vec<f32> {
-    values.iter().map(|value| value.to_f32()).collect()
 }
 
 /// Relative distances (L2) that are allowed: of results and their gradients, of the weights'.

@@ -3,8 +3,6 @@
 //! The batch is cut into parts whose number depends on the shape alone; each part sums in order,
 //! and the parts' sums are added in order, so the bits do not depend on the threads.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::window::Window;
@@ -47,9 +45,11 @@ pub fn weight_gradient<E: Element>(
     with_scratch(n_parts * len, |sums: &mut [f32]| {
         sums.par_chunks_exact_mut(len).enumerate().for_each(|(part, sums)| {
             let images = part * part_len..((part + 1) * part_len).min(n_images);
+            let x = &x[images.start * conv.in_len()..images.end * conv.in_len()];
+            let dy = &dy[images.start * conv.out_len()..images.end * conv.out_len()];
             match algorithm {
-                Algorithm::Direct => direct(isa, conv, x, dy, images, sums),
-                Algorithm::Winograd => winograd::weight_gradient(isa, conv, x, dy, images, sums),
+                Algorithm::Direct => direct(isa, conv, x, dy, sums),
+                Algorithm::Winograd => winograd::weight_gradient(isa, conv, x, dy, sums),
             }
         });
         add_parts(sums, len);
@@ -57,25 +57,16 @@ pub fn weight_gradient<E: Element>(
     });
 }
 
-/// The sums over the pixels of the results of `images`.
-fn direct<E: Element>(
-    isa: Isa,
-    conv: &Conv2d,
-    x: &[E],
-    dy: &[E],
-    images: Range<usize>,
-    sums: &mut [f32],
-) {
+/// The sums over the pixels of all results.
+fn direct<E: Element>(isa: Isa, conv: &Conv2d, x: &[E], dy: &[E], sums: &mut [f32]) {
     let window = Window::forward(conv);
     let (c, k, depth) = (conv.in_channels, conv.out_channels, window.depth(conv.in_channels));
     // Room for the tile that reads beyond the last row of weights.
     let stride = row_stride(depth + gemm::tile_rows(isa));
     let at_a_time = pixels_at_a_time(depth);
-    if images.is_empty() {
+    if x.is_empty() {
         return sums.fill(0.0);
     }
-    let x = &x[images.start * conv.in_len()..images.end * conv.in_len()];
-    let dy = &dy[images.start * conv.out_len()..images.end * conv.out_len()];
     let group = (at_a_time / window.grid_len()).max(1);
     let most = depth_of::<E>(at_a_time);
     let frame = window.frame(&(0..window.grid.0), c);

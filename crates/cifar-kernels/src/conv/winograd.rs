@@ -7,8 +7,6 @@
 //! transformed back. The gradient of the input is the same with the filters turned around; that of
 //! the weights multiplies `(C, tiles) × (tiles, K)`.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::{Conv2d, Epilogue, Pass, weights};
@@ -79,12 +77,18 @@ fn matrix(conv: &Conv2d, pass: Pass) -> (usize, usize) {
 
 /// Factors of the packed filters.
 pub(super) fn packed_len<E: Element>(isa: Isa, conv: &Conv2d) -> usize {
+    by_tile!(E, packed_tiles_len(isa, conv))
+}
+
+fn packed_tiles_len<E: Element, const TILE: usize, const OUT: usize>(
+    isa: Isa,
+    conv: &Conv2d,
+) -> usize {
     let len = |pass| {
         let (rows, columns) = matrix(conv, pass);
         panels_len(isa, depth_of::<E>(rows), columns)
     };
-    let tile = if E::Factor::VALUES == 1 { 6 } else { 4 };
-    tile * tile * len(Pass::Forward).max(len(Pass::InputGradient))
+    TILE * TILE * len(Pass::Forward).max(len(Pass::InputGradient))
 }
 
 /// Packs the filters' frequencies: panel after panel, in a panel frequency after frequency.
@@ -195,18 +199,15 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
     });
 }
 
-/// The sums over `images`, as tiles of `(9·C, K)`.
+/// The sums over all images, as tiles of `(9·C, K)`.
 pub(super) fn weight_gradient<E: Element>(
     isa: Isa,
     conv: &Conv2d,
     x: &[E],
     dy: &[E],
-    images: Range<usize>,
     sums: &mut [f32],
 ) {
-    let x = &x[images.start * conv.in_len()..images.end * conv.in_len()];
-    let dy = &dy[images.start * conv.out_len()..images.end * conv.out_len()];
-    by_tile!(E, weight_gradient_tiles(isa, conv, x, dy, images.len(), sums));
+    by_tile!(E, weight_gradient_tiles(isa, conv, x, dy, sums));
 }
 
 fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
@@ -214,7 +215,6 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
     conv: &Conv2d,
     x: &[E],
     dy: &[E],
-    n_images: usize,
     sums: &mut [f32],
 ) where
     Pixels: Along<TILE, TILE>,
@@ -223,7 +223,7 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
 {
     let plan = Plan::new(conv, (TILE, OUT), GRADIENT_VALUES);
     let (c, k) = (conv.in_channels, conv.out_channels);
-    let n_tiles = n_images * plan.grid.n_tiles();
+    let n_tiles = x.len() / conv.in_len() * plan.grid.n_tiles();
     let tiles_at_a_time = plan.tiles.min(n_tiles);
     let most = depth_of::<E>(tiles_at_a_time);
     // Room for the tile of sums that reads beyond the last channel.

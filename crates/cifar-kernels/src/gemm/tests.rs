@@ -3,13 +3,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::buffer::factors;
 use crate::element::bf16;
+use crate::test_values::narrow;
 
 fn integers(len: usize, seed: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 7 + seed * 13) % 9) as f32 - 4.0).collect()
-}
-
-fn narrow<E: Element>(values: &[f32]) -> Vec<E> {
-    values.iter().map(|&value| E::from_f32(value)).collect()
 }
 
 /// `rows` rows of `depth` values, the last factor of each filled up with zeros.

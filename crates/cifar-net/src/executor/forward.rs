@@ -1,6 +1,7 @@
 //! The forward pass in training mode.
 
 use candle_core::{Result, bail};
+use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv::{self, Epilogue};
@@ -77,9 +78,7 @@ pub(super) fn plain<E: Element>(op: &Op, x: &[E], channels: usize, values: &[Buf
                 *y = E::from_f32(if *relu && sum <= 0.0 { 0.0 } else { sum });
             }
         }
-        Op::Relu => y.iter_mut().zip(x).for_each(|(y, &x)| {
-            *y = if x.to_f32() <= 0.0 { E::default() } else { x };
-        }),
+        Op::Relu => activation::relu(x, y),
         Op::Scale(factor) => {
             y.iter_mut().zip(x).for_each(|(y, x)| *y = E::from_f32(x.to_f32() * factor));
         }

@@ -18,6 +18,7 @@ const RUNS: usize = 7;
 /// One way through one convolution.
 #[derive(Serialize)]
 struct Speed {
+    name: String,
     in_channels: usize,
     out_channels: usize,
     /// Rows and columns of the image.
@@ -81,7 +82,7 @@ pub(super) fn run(net: &Net, recipe: &Recipe, console: &mut Console) -> anyhow::
     ]);
     for speed in &speeds {
         let rates = [&speed.forward, &speed.input_gradient, &speed.weight_gradient];
-        let mut cells = vec![speed.name(), speed.algorithm.to_owned()];
+        let mut cells = vec![speed.name.clone(), speed.algorithm.to_owned()];
         for rate in rates {
             cells.push(format!("{:.0}", rate.gflops_per_second));
             cells.push(format!("{:.0} %", 100.0 * rate.limit_fraction));
@@ -99,18 +100,29 @@ pub(super) fn run(net: &Net, recipe: &Recipe, console: &mut Console) -> anyhow::
     Ok(console.document(&speeds)?)
 }
 
-impl Speed {
-    fn name(&self) -> String {
-        let Self { in_channels, out_channels, side, kernel, stride, .. } = self;
-        format!("{in_channels}->{out_channels}, {side}x{side}, {kernel}x{kernel} /{stride}")
-    }
+/// Such as `64->128, 32x32, 3x3 /2`: channels, image, window and stride.
+fn name(conv: &Conv2d) -> String {
+    let Conv2d {
+        in_channels,
+        out_channels,
+        height,
+        width,
+        kernel_height,
+        kernel_width,
+        stride,
+        ..
+    } = conv;
+    format!(
+        "{in_channels}->{out_channels}, {height}x{width}, {kernel_height}x{kernel_width} /{stride}"
+    )
 }
 
 fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
     let limit = peak::operations_per_second::<E>(super::PEAK);
     let mut speeds = Vec::new();
     for conv in convs {
-        for (algorithm, name) in [(Algorithm::Direct, "direct"), (Algorithm::Winograd, "winograd")]
+        for (algorithm, algorithm_name) in
+            [(Algorithm::Direct, "direct"), (Algorithm::Winograd, "winograd")]
         {
             if algorithm == Algorithm::Winograd && conv.algorithm() != algorithm {
                 continue;
@@ -122,6 +134,7 @@ fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
                     Rate { gflops_per_second: speed / 1e9, limit_fraction: speed / limit }
                 });
             speeds.push(Speed {
+                name: name(conv),
                 in_channels: conv.in_channels,
                 out_channels: conv.out_channels,
                 side: conv.height,
@@ -130,7 +143,7 @@ fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
                 padding: conv.padding,
                 batch_size,
                 precision: E::NAME,
-                algorithm: name,
+                algorithm: algorithm_name,
                 forward,
                 input_gradient,
                 weight_gradient,

@@ -4,17 +4,7 @@ use super::*;
 use crate::element::bf16;
 use crate::layout::{channels_first, channels_last};
 use crate::norm::{self, NormShape, Normalised};
-
-fn noise(len: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / 8_388_608.0 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
-}
+use crate::test_values::{narrow, noise, widen};
 
 fn assert_near(got: &[f32], want: &[f32], bound: f32, what: &str) {
     assert_eq!(got.len(), want.len());
@@ -163,17 +153,9 @@ fn a_gate_lets_nan_pass() {
 /// On bf16 the arithmetic is that on f32; only what is written is rounded.
 #[test]
 fn bf16_is_f32_rounded() {
-    fn narrow(values: &[f32]) -> Vec<bf16> {
-        values.iter().map(|&value| Element::from_f32(value)).collect()
-    }
     for (n_rows, c) in [(700, 16), (37, 70), (5, 3)] {
-        let (x, dy, residual) = (
-            narrow(&noise(n_rows * c, 1)),
-            narrow(&noise(n_rows * c, 2)),
-            narrow(&noise(n_rows * c, 3)),
-        );
-        let [wide_x, wide_dy, wide_residual] = [&x, &dy, &residual]
-            .map(|values| values.iter().map(|value| value.to_f32()).collect::<Vec<f32>>());
+        let [x, dy, residual] = [1, 2, 3].map(|seed| narrow::<bf16>(&noise(n_rows * c, seed)));
+        let [wide_x, wide_dy, wide_residual] = [&x, &dy, &residual].map(|values| widen(values));
         let (mean, scale, bias) = (noise(c, 4), noise(c, 5), noise(c, 6));
         let affine = Affine { mean: &mean, scale: &scale, bias: &bias };
         for isa in Isa::available() {
