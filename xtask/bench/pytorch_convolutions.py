@@ -30,14 +30,15 @@ def main():
     for conv in json.load(sys.stdin):
         dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[conv["precision"]]
         c, k, n, kernel = conv["in_channels"], conv["out_channels"], conv["batch_size"], conv["kernel"]
+        groups = conv["groups"]
         stride, padding = [conv["stride"]] * 2, [conv["padding"]] * 2
         last = torch.channels_last
         x = torch.randn(n, c, conv["side"], conv["side"]).to(dtype).contiguous(memory_format=last)
-        weight = torch.randn(k, c, kernel, kernel).to(dtype).contiguous(memory_format=last)
+        weight = torch.randn(k, c // groups, kernel, kernel).to(dtype).contiguous(memory_format=last)
 
         def forward():
             return torch.ops.aten.convolution(
-                x, weight, None, stride, padding, [1, 1], False, [0, 0], 1)
+                x, weight, None, stride, padding, [1, 1], False, [0, 0], groups)
 
         with torch.inference_mode():
             y = forward()
@@ -45,9 +46,9 @@ def main():
 
             def backward(mask):
                 torch.ops.aten.convolution_backward(
-                    dy, x, weight, None, stride, padding, [1, 1], False, [0, 0], 1, mask)
+                    dy, x, weight, None, stride, padding, [1, 1], False, [0, 0], groups, mask)
 
-            operations = 2 * y.numel() * c * kernel * kernel
+            operations = 2 * y.numel() * (c // groups) * kernel * kernel
             found.append({
                 "forward": operations / median(forward) / 1e9,
                 "input_gradient": operations / median(lambda: backward([True, False, False])) / 1e9,

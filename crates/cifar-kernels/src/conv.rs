@@ -1,7 +1,9 @@
 //! Two-dimensional convolution and its gradients, channels last.
 //!
-//! Images are `(N, H, W, C)`, weights PyTorch's `(K, C, kh, kw)`; a pixel's channels lie side by
-//! side, so every inner loop runs over whole vectors of them. There are two algorithms:
+//! Images are `(N, H, W, C)`, weights PyTorch's `(K, C / groups, kh, kw)`; a pixel's channels lie
+//! side by side, so every inner loop runs over whole vectors of them. With as many groups as
+//! channels, in and out, the convolution is *depthwise* and has loops of its own. For the others
+//! there are two algorithms:
 //!
 //! - [`Algorithm::Direct`] multiplies what the window sees, where it lies, with the packed weights;
 //!   for every shape.
@@ -24,6 +26,7 @@ use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::isa::Isa;
 
+mod depthwise;
 mod direct;
 pub mod reference;
 mod weight_gradient;
@@ -53,6 +56,9 @@ pub struct Conv2d {
     pub stride: usize,
     /// Rows and columns of zeros on every side of the image.
     pub padding: usize,
+    /// Parts that input and output channels are cut into, each a convolution of its own; 1 for
+    /// an ordinary one. Divides both numbers of channels.
+    pub groups: usize,
 }
 
 impl Conv2d {
@@ -81,9 +87,9 @@ impl Conv2d {
         self.kernel_height * self.kernel_width
     }
 
-    /// `K·C·kh·kw`: values of the weights.
+    /// `K·(C / groups)·kh·kw`: values of the weights.
     pub fn weight_len(&self) -> usize {
-        self.out_channels * self.in_channels * self.n_taps()
+        self.out_channels * (self.in_channels / self.groups) * self.n_taps()
     }
 
     /// Multiply-adds of one image's forward pass, by the definition; the zeros around count.
@@ -94,21 +100,50 @@ impl Conv2d {
     /// The faster algorithm: Winograd's wherever it applies (3×3, stride 1, padding of at most 2,
     /// channels in sixteens).
     pub fn algorithm(&self) -> Algorithm {
-        let fits = (self.kernel_height, self.kernel_width, self.stride) == (3, 3, 1)
+        let fits = (self.kernel_height, self.kernel_width, self.stride, self.groups)
+            == (3, 3, 1, 1)
             && self.padding <= 2
             && self.in_channels.is_multiple_of(16)
             && self.out_channels.is_multiple_of(16);
         if fits { Algorithm::Winograd } else { Algorithm::Direct }
     }
 
-    /// `wanted`, or [`Algorithm::Direct`] where that does not apply.
-    fn applicable(&self, wanted: Algorithm) -> Algorithm {
-        if self.algorithm() == Algorithm::Winograd { wanted } else { Algorithm::Direct }
+    /// The loops that compute it where `wanted` is asked for.
+    fn method(&self, wanted: Algorithm) -> Method {
+        match self.algorithm() {
+            _ if self.is_depthwise() => Method::Depthwise,
+            Algorithm::Winograd if wanted == Algorithm::Winograd => Method::Winograd,
+            _ => Method::Direct,
+        }
+    }
+
+    /// Whether every channel is a group.
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && (self.in_channels, self.out_channels) == (self.groups, self.groups)
+    }
+
+    /// The convolution of one group's channels.
+    fn of_one_group(&self) -> Self {
+        Self {
+            in_channels: self.in_channels / self.groups,
+            out_channels: self.out_channels / self.groups,
+            groups: 1,
+            ..*self
+        }
+    }
+
+    fn check(&self) {
+        assert!(self.stride > 0, "convolution: a stride of 0");
+        let divides = |channels: usize| self.groups > 0 && channels.is_multiple_of(self.groups);
+        assert!(
+            divides(self.in_channels) && divides(self.out_channels),
+            "convolution: groups that do not divide the channels"
+        );
     }
 
     /// Images in `x` and `y`, after checking their lengths and the shape.
     fn n_images(&self, x_len: usize, y_len: usize) -> usize {
-        assert!(self.stride > 0, "convolution: a stride of 0");
+        self.check();
         assert!(self.out_len() > 0, "convolution: an empty result");
         assert!(x_len.is_multiple_of(self.in_len()), "convolution: not whole images");
         let n_images = x_len / self.in_len();
@@ -139,6 +174,14 @@ pub enum Algorithm {
     Winograd,
 }
 
+/// The loops of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Direct,
+    Winograd,
+    Depthwise,
+}
+
 /// What [`Filters`] are packed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
@@ -153,7 +196,7 @@ pub enum Pass {
 pub struct Filters<E: Element = f32> {
     conv: Conv2d,
     pass: Pass,
-    algorithm: Algorithm,
+    method: Method,
     isa: Isa,
     packed: Buffer,
     element: PhantomData<E>,
@@ -162,40 +205,48 @@ pub struct Filters<E: Element = f32> {
 impl<E: Element> Filters<E> {
     /// Room for the weights of `conv`, all 0; [`Filters::pack`] fills it. Where `algorithm` does
     /// not apply to `conv`, the direct one is taken.
+    ///
+    /// # Panics
+    /// If `conv` has a stride of 0, or groups that do not divide its channels.
     pub fn new(conv: Conv2d, pass: Pass, algorithm: Algorithm) -> Self {
-        let (isa, algorithm) = (Isa::current(), conv.applicable(algorithm));
-        let len = match (algorithm, pass) {
-            (Algorithm::Direct, Pass::Forward) => direct::forward_packed_len::<E>(isa, &conv),
-            (Algorithm::Direct, Pass::InputGradient) => {
-                direct::input_gradient_packed_len::<E>(isa, &conv)
+        conv.check();
+        let (isa, method) = (Isa::current(), conv.method(algorithm));
+        let factors = |len| Buffer::zeros::<E::Factor>(len);
+        let packed = match (method, pass) {
+            (Method::Direct, Pass::Forward) => factors(direct::forward_packed_len::<E>(isa, &conv)),
+            (Method::Direct, Pass::InputGradient) => {
+                factors(direct::input_gradient_packed_len::<E>(isa, &conv))
             }
-            (Algorithm::Winograd, _) => winograd::packed_len::<E>(isa, &conv),
+            (Method::Winograd, _) => factors(winograd::packed_len::<E>(isa, &conv)),
+            (Method::Depthwise, _) => Buffer::zeros::<f32>(conv.weight_len()),
         };
-        let packed = Buffer::zeros::<E::Factor>(len);
-        Self { conv, pass, algorithm, isa, packed, element: PhantomData }
+        Self { conv, pass, method, isa, packed, element: PhantomData }
     }
 
-    /// Packs `weight`, `(K, C, kh, kw)`.
+    /// Packs `weight`, `(K, C / groups, kh, kw)`.
     ///
     /// # Panics
     /// If its length is another.
     pub fn pack(&mut self, weight: &[f32]) {
         assert_eq!(weight.len(), self.conv.weight_len(), "convolution: weights do not fit");
-        let (isa, conv, packed) = (self.isa, &self.conv, self.packed.as_mut_slice());
-        match (self.algorithm, self.pass) {
-            (Algorithm::Direct, Pass::Forward) => {
-                direct::pack_forward::<E>(isa, conv, weight, packed);
+        let (isa, conv, packed) = (self.isa, &self.conv, &mut self.packed);
+        match (self.method, self.pass) {
+            (Method::Direct, Pass::Forward) => {
+                direct::pack_forward::<E>(isa, conv, weight, packed.as_mut_slice());
             }
-            (Algorithm::Direct, Pass::InputGradient) => {
-                direct::pack_input_gradient::<E>(isa, conv, weight, packed);
+            (Method::Direct, Pass::InputGradient) => {
+                direct::pack_input_gradient::<E>(isa, conv, weight, packed.as_mut_slice());
             }
-            (Algorithm::Winograd, pass) => winograd::pack::<E>(isa, conv, pass, weight, packed),
+            (Method::Winograd, pass) => {
+                winograd::pack::<E>(isa, conv, pass, weight, packed.as_mut_slice());
+            }
+            (Method::Depthwise, _) => depthwise::pack::<E>(conv, weight, packed.as_mut_slice()),
         }
     }
 
     /// The algorithm they are packed for.
     pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        if self.method == Method::Winograd { Algorithm::Winograd } else { Algorithm::Direct }
     }
 
     /// Bytes of the packed weights.
@@ -221,6 +272,7 @@ impl<E: Element> Filters<E> {
 ///     kernel_width: 3,
 ///     stride: 1,
 ///     padding: 0,
+///     groups: 1,
 /// };
 /// let mut filters = Filters::<f32>::new(conv, Pass::Forward, conv.algorithm());
 /// filters.pack(&weight);
@@ -237,10 +289,11 @@ pub fn forward<E: Element>(filters: &Filters<E>, x: &[E], epilogue: Epilogue<'_>
     if conv.n_images(x.len(), y.len()) == 0 {
         return;
     }
-    let (isa, packed) = (filters.isa, filters.packed.as_slice());
-    match filters.algorithm {
-        Algorithm::Direct => direct::forward(isa, conv, packed, x, epilogue, y),
-        Algorithm::Winograd => winograd::forward(isa, conv, packed, x, epilogue, y),
+    let (isa, packed) = (filters.isa, &filters.packed);
+    match filters.method {
+        Method::Direct => direct::forward(isa, conv, packed.as_slice(), x, epilogue, y),
+        Method::Winograd => winograd::forward(isa, conv, packed.as_slice(), x, epilogue, y),
+        Method::Depthwise => depthwise::forward(isa, conv, packed.as_slice(), x, epilogue, y),
     }
 }
 
@@ -255,12 +308,15 @@ pub fn input_gradient<E: Element>(filters: &Filters<E>, dy: &[E], accumulate: bo
     if conv.n_images(dx.len(), dy.len()) == 0 {
         return;
     }
-    let (isa, packed) = (filters.isa, filters.packed.as_slice());
+    let (isa, packed) = (filters.isa, &filters.packed);
     let epilogue = Epilogue { accumulate, ..Epilogue::default() };
-    match filters.algorithm {
-        Algorithm::Direct => direct::input_gradient(isa, conv, packed, dy, epilogue, dx),
-        Algorithm::Winograd => {
-            winograd::forward(isa, &conv.transposed(), packed, dy, epilogue, dx);
+    match filters.method {
+        Method::Direct => direct::input_gradient(isa, conv, packed.as_slice(), dy, epilogue, dx),
+        Method::Winograd => {
+            winograd::forward(isa, &conv.transposed(), packed.as_slice(), dy, epilogue, dx);
+        }
+        Method::Depthwise => {
+            depthwise::input_gradient(isa, conv, packed.as_slice(), dy, epilogue, dx);
         }
     }
 }

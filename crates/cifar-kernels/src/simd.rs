@@ -12,6 +12,7 @@ use half::bf16;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod channels;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]

@@ -120,6 +120,7 @@ impl Unit {
                 let params = Conv2dParams {
                     stride: conv.stride,
                     padding: conv.padding,
+                    groups: conv.groups,
                     // The other readers are measured by this one.
                     algorithm: Algorithm::Direct,
                 };

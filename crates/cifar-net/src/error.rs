@@ -40,6 +40,14 @@ pub enum NetError {
         /// The field.
         field: &'static str,
     },
+    /// Groups that channels cannot be cut into.
+    #[error("`{path}`: {groups} groups do not divide the channels, of input and of output")]
+    Groups {
+        /// Path of the layer.
+        path: String,
+        /// Their number.
+        groups: usize,
+    },
     /// The last layer does not give one score per class.
     #[error("net `{net}` ends in {output}, expected one score for each of {n_classes} classes")]
     Output {

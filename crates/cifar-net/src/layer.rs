@@ -85,7 +85,7 @@ impl Layer {
 
 /// Convolution with a square kernel, the same stride and zero padding on both axes.
 ///
-/// Parameters: `weight (K, C, kernel, kernel)`, `bias (K)`.
+/// Parameters: `weight (K, C / groups, kernel, kernel)`, `bias (K)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2d {
     /// Channels of the input, `C`.
@@ -98,14 +98,16 @@ pub struct Conv2d {
     pub stride: usize,
     /// Zeros added on each side, pixels.
     pub padding: usize,
+    /// Parts that input and output channels are cut into, each convolved by itself.
+    pub groups: usize,
     /// Whether a value per output channel is added.
     pub bias: bool,
 }
 
 impl Conv2d {
-    /// Stride 1, no padding, with bias: the defaults of `torch.nn.Conv2d`.
+    /// Stride 1, no padding, one group, with bias: the defaults of `torch.nn.Conv2d`.
     pub fn new(in_channels: usize, out_channels: usize, kernel: usize) -> Self {
-        Self { in_channels, out_channels, kernel, stride: 1, padding: 0, bias: true }
+        Self { in_channels, out_channels, kernel, stride: 1, padding: 0, groups: 1, bias: true }
     }
 
     /// Sets the distance between windows.
@@ -116,6 +118,11 @@ impl Conv2d {
     /// Sets the zeros added on each side.
     pub fn padding(self, padding: usize) -> Self {
         Self { padding, ..self }
+    }
+
+    /// Sets the number of groups; as many as channels make it depthwise.
+    pub fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
     }
 
     /// Leaves the bias out, as is usual before a batch norm, which would cancel it.

@@ -105,6 +105,7 @@ impl<'net> Walk<'net> {
         };
         let output = inferred.map_err(|misfit| match misfit {
             Misfit::Zero(field) => NetError::Zero { path: path.clone(), field },
+            Misfit::Groups(groups) => NetError::Groups { path: path.clone(), groups },
             Misfit::Input(expected) => {
                 NetError::Input { path: path.clone(), kind: layer.kind(), input, expected }
             }
@@ -210,6 +211,8 @@ mod tests {
     fn zero_sizes_are_refused_by_field() {
         let stride = steps_of(vec![Node::new("conv1", Conv2d::new(3, 8, 3).stride(0))]);
         assert_eq!(stride.to_string(), "`conv1`: stride is 0, expected at least 1");
+        let groups = steps_of(vec![Node::new("conv1", Conv2d::new(3, 8, 3).groups(2))]);
+        assert!(groups.to_string().starts_with("`conv1`: 2 groups do not divide"), "{groups}");
         let kernel = steps_of(vec![Node::new("pool", MaxPool2d { kernel: 0, stride: 1 })]);
         assert_eq!(kernel, NetError::Zero { path: "pool".into(), field: "kernel" });
         let net = Net { n_classes: 0, ..test_nets::residual() };

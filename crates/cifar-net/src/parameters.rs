@@ -102,9 +102,10 @@ impl Layer {
 
 impl Conv2d {
     fn parameters(&self) -> Vec<ParameterSpec> {
-        let Self { in_channels, out_channels, kernel, .. } = *self;
-        let init = fan_in_uniform(in_channels * kernel * kernel);
-        let mut specs = vec![weight("weight", &[out_channels, in_channels, kernel, kernel], init)];
+        let Self { in_channels, out_channels, kernel, groups, .. } = *self;
+        let seen = in_channels / groups.max(1); // 0 groups are refused by `Net::steps`
+        let init = fan_in_uniform(seen * kernel * kernel);
+        let mut specs = vec![weight("weight", &[out_channels, seen, kernel, kernel], init)];
         if self.bias {
             specs.push(weight("bias", &[out_channels], init));
         }
@@ -211,6 +212,8 @@ mod tests {
         let conv = Conv2d::new(4, 7, 5).parameters();
         assert_eq!(conv[0].init, Init::Uniform { bound: 0.1 });
         assert_eq!(conv[1].init, conv[0].init, "the bias takes the weight's fan-in");
+        let grouped = Conv2d::new(16, 8, 5).groups(4).parameters();
+        assert_eq!((&grouped[0].shape[..], grouped[0].init), (&[8, 4, 5, 5][..], conv[0].init));
         assert_eq!(Linear::new(16, 3).parameters()[1].init, Init::Uniform { bound: 0.25 });
     }
 

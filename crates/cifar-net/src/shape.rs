@@ -56,6 +56,7 @@ impl fmt::Display for FeatureShape {
 pub(crate) enum Misfit {
     Input(Expected),
     Zero(&'static str),
+    Groups(usize),
 }
 
 pub(crate) type Inferred = Result<FeatureShape, Misfit>;
@@ -64,6 +65,11 @@ impl Conv2d {
     pub(crate) fn output_shape(&self, input: FeatureShape) -> Inferred {
         positive("in_channels", self.in_channels)?;
         positive("out_channels", self.out_channels)?;
+        positive("groups", self.groups)?;
+        let divided = |channels: usize| channels.is_multiple_of(self.groups);
+        if !divided(self.in_channels) || !divided(self.out_channels) {
+            return Err(Misfit::Groups(self.groups));
+        }
         let windows = Windows { kernel: self.kernel, stride: self.stride, padding: self.padding };
         match input {
             FeatureShape::Map { channels, height, width } if channels == self.in_channels => {

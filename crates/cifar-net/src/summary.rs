@@ -56,7 +56,7 @@ impl Step<'_> {
     /// Multiply-adds of this layer itself for one image; see [`Net::multiply_adds`].
     pub fn multiply_adds(&self) -> u64 {
         let per_value = match self.layer {
-            Layer::Conv2d(conv) => conv.in_channels * conv.kernel * conv.kernel,
+            Layer::Conv2d(conv) => conv.in_channels / conv.groups * conv.kernel * conv.kernel,
             Layer::Linear(linear) => linear.in_features,
             Layer::BatchNorm2d(_)
             | Layer::Activation(_)

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Optimizer, SGD};
-use cifar_ops::{Algorithm, Conv2dParams, conv2d, cross_entropy, max_pool2d, relu};
+use cifar_ops::{Conv2dParams, conv2d, cross_entropy, max_pool2d, relu};
 
 const BATCH: usize = 32;
 const STEPS: usize = 30;
@@ -51,7 +51,7 @@ impl Cnn {
         let block = |x: &Tensor, weight: &Tensor| match ops {
             Ops::Candle => x.conv2d(weight, 1, 1, 1, 1)?.relu()?.max_pool2d(2),
             Ops::Ours => {
-                let params = Conv2dParams { stride: 1, padding: 1, algorithm: Algorithm::Winograd };
+                let params = Conv2dParams { padding: 1, ..Conv2dParams::default() };
                 max_pool2d(&relu(&conv2d(x, weight, None, params)?)?, 2, 2, 0)
             }
         };

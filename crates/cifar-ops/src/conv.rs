@@ -16,14 +16,24 @@ pub struct Conv2dParams {
     pub stride: usize,
     /// Rows and columns of zeros added on every side of the image.
     pub padding: usize,
+    /// Parts that input and output channels are cut into, each convolved by itself: 1 for an
+    /// ordinary convolution, as many as channels for a depthwise one.
+    pub groups: usize,
     /// How it is computed on a CPU; [`Algorithm::Winograd`] is the faster one and applies to 3×3
     /// windows of stride 1 whose channels come in sixteens, [`Algorithm::Direct`] the more exact.
     pub algorithm: Algorithm,
 }
 
+impl Default for Conv2dParams {
+    /// Stride 1, no padding, one group, the faster algorithm.
+    fn default() -> Self {
+        Self { stride: 1, padding: 0, groups: 1, algorithm: Algorithm::Winograd }
+    }
+}
+
 /// Two-dimensional cross-correlation, which PyTorch and this crate call convolution.
 ///
-/// `x`: `(N, C, H, W)`; `weight`: `(K, C, kh, kw)`; `bias`: `(K)`. Returns `(N, K, OH, OW)` with
+/// `x`: `(N, C, H, W)`; `weight`: `(K, C / groups, kh, kw)`; `bias`: `(K)`. Returns `(N, K, OH, OW)` with
 /// `OH = (H + 2·padding − kh) / stride + 1`.
 ///
 /// On the CPU the bits of the result are the same for any number of threads; they differ between
@@ -31,8 +41,8 @@ pub struct Conv2dParams {
 /// most 1e-5 by Winograd's algorithm; see [`cifar_kernels::conv`].
 ///
 /// # Errors
-/// A tensor that is not f32, of another rank, empty, of other channels, or a kernel larger than
-/// the padded image.
+/// A tensor that is not f32, of another rank, empty, of other channels, groups that do not divide
+/// the channels, or a kernel larger than the padded image.
 pub fn conv2d(
     x: &Tensor,
     weight: &Tensor,
@@ -59,13 +69,19 @@ fn checked(
     let [_, in_channels, height, width] = operand::of_rank(OP, "the input", x)?;
     let [out_channels, weight_channels, kernel_height, kernel_width] =
         operand::of_rank(OP, "the weight", weight)?;
-    if in_channels != weight_channels {
-        bail!("{OP}: the input has {in_channels} channels, the weight is for {weight_channels}");
+    let Conv2dParams { stride, padding, groups, .. } = params;
+    if groups == 0 || !out_channels.is_multiple_of(groups) {
+        bail!("{OP}: {groups} groups do not divide {out_channels} output channels");
+    }
+    if in_channels != groups * weight_channels {
+        bail!(
+            "{OP}: the input has {in_channels} channels, the weight is for {}",
+            groups * weight_channels
+        );
     }
     if let Some(bias) = bias {
         operand::per_channel(OP, "the bias", bias, out_channels)?;
     }
-    let Conv2dParams { stride, padding, .. } = params;
     operand::window_fits(OP, height, kernel_height, stride, padding)?;
     operand::window_fits(OP, width, kernel_width, stride, padding)?;
     Ok(Conv2d {
@@ -77,6 +93,7 @@ fn checked(
         kernel_width,
         stride,
         padding,
+        groups,
     })
 }
 

@@ -61,15 +61,16 @@ proptest! {
         [kh, kw] in [1usize..4, 1usize..4],
         stride in 1usize..4,
         padding in 0usize..4,
+        groups in 1usize..3,
         seed in any::<u32>(),
     ) {
         prop_assume!(h + 2 * padding >= kh && w + 2 * padding >= kw);
         let inputs = [
-            noise(&[n, c, h, w], seed),
-            noise(&[k, c, kh, kw], seed ^ 1),
-            noise(&[k], seed ^ 2),
+            noise(&[n, groups * c, h, w], seed),
+            noise(&[groups * k, c, kh, kw], seed ^ 1),
+            noise(&[groups * k], seed ^ 2),
         ];
-        let params = Conv2dParams { stride, padding, algorithm: crate::Algorithm::Direct };
+        let params = Conv2dParams { stride, padding, groups, algorithm: crate::Algorithm::Direct };
         check(&inputs, 0.5, 2e-5, |t| conv2d(&t[0], &t[1], Some(&t[2]), params));
         check(&inputs[..2], 0.5, 2e-5, |t| conv2d(&t[0], &t[1], None, params));
     }

@@ -15,7 +15,7 @@ pub(crate) fn conv2d(
     bias: Option<&Tensor>,
     params: Conv2dParams,
 ) -> Result<Tensor> {
-    let y = x.conv2d(weight, params.padding, params.stride, 1, 1)?;
+    let y = x.conv2d(weight, params.padding, params.stride, 1, params.groups)?;
     match bias {
         Some(bias) => y.broadcast_add(&channels(bias)?),
         None => Ok(y),

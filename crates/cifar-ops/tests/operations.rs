@@ -9,7 +9,8 @@ use cifar_ops::{
     global_avg_pool2d, max_pool2d, relu,
 };
 
-const PLAIN: Conv2dParams = Conv2dParams { stride: 1, padding: 0, algorithm: Algorithm::Direct };
+const PLAIN: Conv2dParams =
+    Conv2dParams { stride: 1, padding: 0, groups: 1, algorithm: Algorithm::Direct };
 
 /// `0, 1, 2, …` in this shape, times `scale`.
 fn ramp(dims: &[usize], scale: f64) -> Tensor {
@@ -213,6 +214,8 @@ fn shapes_that_contradict_each_other_are_refused_with_both() {
     };
     let cases = [
         (conv(&[4, 2, 3, 3], 4, PLAIN), "the input has 3 channels, the weight is for 2"),
+        (conv(&[4, 3, 3, 3], 4, Conv2dParams { groups: 3, ..PLAIN }), "3 groups do not divide 4"),
+        (conv(&[4, 3, 3, 3], 4, Conv2dParams { groups: 2, ..PLAIN }), "the weight is for 6"),
         (conv(&[4, 3, 3, 3], 5, PLAIN), "the bias holds 5 values"),
         (conv(&[4, 3, 5, 5], 4, PLAIN), "kernel 5 is larger than the input of 4 padded by 0"),
         (conv(&[4, 3, 3, 3], 4, Conv2dParams { stride: 0, ..PLAIN }), "stride 0"),

@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use candle_core::{Device, Tensor, Var};
-use cifar_ops::{Algorithm, Conv2dParams, conv2d};
+use cifar_ops::{Conv2dParams, conv2d};
 
 const MARK: &str = "bits: ";
 
@@ -30,7 +30,7 @@ fn fingerprint() -> u64 {
             &x,
             &weight,
             None,
-            Conv2dParams { stride, padding: 1, algorithm: Algorithm::Winograd },
+            Conv2dParams { stride, padding: 1, ..Conv2dParams::default() },
         )
         .unwrap();
         let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();

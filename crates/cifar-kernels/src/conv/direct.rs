@@ -26,16 +26,33 @@ fn whole_factors<E: Element>(channels: usize) -> usize {
 
 /// Factors of what a window sees.
 fn depth<E: Element>(window: &Window) -> usize {
-    depth_of::<E>(window.depth(whole_factors::<E>(window.image.2)))
+    depth_of::<E>(window.depth(whole_factors::<E>(window.channels.len())))
 }
 
 /// Factors of the packed weights.
 pub(super) fn forward_packed_len<E: Element>(isa: Isa, conv: &Conv2d) -> usize {
-    panels_len(isa, depth::<E>(&Window::forward(conv)), conv.out_channels)
+    conv.groups * panels_len(isa, depth::<E>(&Window::forward(conv)), group_of(conv).1)
 }
 
-/// Packs the weights as the matrix `(kh·kw·C, K)`, `C` in whole factors.
+/// Input and output channels of one group.
+fn group_of(conv: &Conv2d) -> (usize, usize) {
+    (conv.in_channels / conv.groups, conv.out_channels / conv.groups)
+}
+
+/// Packs the weights of each group as the matrix `(kh·kw·C, K)`, `C` in whole factors.
 pub(super) fn pack_forward<E: Element>(
+    isa: Isa,
+    conv: &Conv2d,
+    weight: &[f32],
+    packed: &mut [E::Factor],
+) {
+    let one = conv.of_one_group();
+    let weights = weight.chunks_exact(one.weight_len());
+    let groups = weights.zip(packed.chunks_exact_mut(packed.len() / conv.groups));
+    groups.for_each(|(weight, packed)| pack_group_forward::<E>(isa, &one, weight, packed));
+}
+
+fn pack_group_forward<E: Element>(
     isa: Isa,
     conv: &Conv2d,
     weight: &[f32],
@@ -67,20 +84,32 @@ pub(super) fn forward<E: Element>(
 ) {
     let window = Window::forward(conv);
     let (k, (rows, columns)) = (conv.out_channels, window.grid);
-    let filters = panels::<E>(isa, packed, &window, k);
+    let groups: Vec<_> = packed
+        .chunks_exact(packed.len() / conv.groups)
+        .enumerate()
+        .map(|(group, packed)| {
+            let window = window.clone().of_group(group);
+            let filters = panels::<E>(isa, packed, &window, group_of(conv).1);
+            (window, filters, group * group_of(conv).1)
+        })
+        .collect();
     let n_images = x.len() / conv.in_len();
     let images = images_at_a_time(&window);
     // Bands of rows where there are few images.
     let bands = MIN_TASKS.div_ceil(n_images).min(rows);
     let band = if bands > 1 && images == 1 { rows.div_ceil(bands) } else { rows };
-    let groups =
-        y.par_chunks_mut(images * conv.out_len()).zip(x.par_chunks(images * conv.in_len()));
-    groups.for_each(|(y, x)| {
+    let tasks = y.par_chunks_mut(images * conv.out_len()).zip(x.par_chunks(images * conv.in_len()));
+    tasks.for_each(|(y, x)| {
         let band_len = if band < rows { band * columns * k } else { y.len() };
         y.par_chunks_mut(band_len).enumerate().for_each(|(at, y)| {
             let grid_rows = at * band..rows.min((at + 1) * band);
-            let target = |image, row, column| ((image * rows + row) * columns + column) * k;
-            multiply(isa, &window, x, grid_rows, filters, epilogue, y, target);
+            for (window, filters, first) in &groups {
+                let target =
+                    |image, row, column| ((image * rows + row) * columns + column) * k + first;
+                let bias = epilogue.bias.map(|bias| &bias[*first..][..filters.columns]);
+                let epilogue = Epilogue { bias, ..epilogue };
+                multiply(isa, window, x, grid_rows.clone(), *filters, epilogue, y, target);
+            }
         });
     });
 }
@@ -118,7 +147,7 @@ fn multiply<E: Element>(
     let n_values = E::Factor::VALUES;
     let (height, width, channels) = window.image;
     let n_images = images.len() / (height * width * channels);
-    let frame = window.frame(&grid_rows, whole_factors::<E>(channels));
+    let frame = window.frame(&grid_rows, whole_factors::<E>(window.channels.len()));
     window.with_frames(images, &frame, |frames, image_stride| {
         let (a, (n_runs, run_stride, run_len)) = (factors(frames), window.runs(&frame));
         let runs = (n_runs, run_stride / n_values, run_len / n_values);
@@ -146,7 +175,7 @@ fn multiply<E: Element>(
 /// pixel with as many channels as the image has values.
 fn of_input_gradient(conv: &Conv2d) -> Conv2d {
     let whole = (conv.kernel_height, conv.kernel_width) == (conv.height, conv.width);
-    if !whole || conv.padding > 0 {
+    if !whole || conv.padding > 0 || conv.groups > 1 {
         return *conv;
     }
     Conv2d {
@@ -159,7 +188,8 @@ fn of_input_gradient(conv: &Conv2d) -> Conv2d {
     }
 }
 
-/// The stride's phases, each a convolution of its own, and the length of its packed weights.
+/// The stride's phases, each a convolution of its own, and the length of one group's packed
+/// weights.
 fn phases<E: Element>(
     isa: Isa,
     conv: &Conv2d,
@@ -168,30 +198,44 @@ fn phases<E: Element>(
     (0..s * s).map(move |phase| {
         let phase = (phase / s, phase % s);
         let window = Window::input_gradient(&conv, phase);
-        let len = panels_len(isa, depth::<E>(&window), conv.in_channels);
+        let len = panels_len(isa, depth::<E>(&window), group_of(&conv).0);
         (phase, window, len)
     })
 }
 
 /// Factors of the packed weights.
 pub(super) fn input_gradient_packed_len<E: Element>(isa: Isa, conv: &Conv2d) -> usize {
-    phases::<E>(isa, &of_input_gradient(conv)).map(|(_, _, len)| len).sum()
+    let of_group: usize = phases::<E>(isa, &of_input_gradient(conv)).map(|(_, _, len)| len).sum();
+    conv.groups * of_group
 }
 
-/// Packs the weights as one matrix `(taps·K, C)` per phase of the stride, `K` in whole factors.
+/// Packs the weights of each group as one matrix `(taps·K, C)` per phase of the stride, `K` in
+/// whole factors.
 pub(super) fn pack_input_gradient<E: Element>(
     isa: Isa,
     conv: &Conv2d,
     weight: &[f32],
     packed: &mut [E::Factor],
 ) {
-    let flat = of_input_gradient(conv);
+    let convs = (conv.of_one_group(), of_input_gradient(conv).of_one_group());
+    let weights = weight.chunks_exact(convs.0.weight_len());
+    let groups = weights.zip(packed.chunks_exact_mut(packed.len() / conv.groups));
+    groups.for_each(|(weight, packed)| pack_group_input_gradient::<E>(isa, convs, weight, packed));
+}
+
+/// Of the weights of `conv` those of `flat`, which has the same input gradient.
+fn pack_group_input_gradient<E: Element>(
+    isa: Isa,
+    (conv, flat): (Conv2d, Conv2d),
+    weight: &[f32],
+    packed: &mut [E::Factor],
+) {
     let (c, k, n_taps) = (flat.in_channels, flat.out_channels, flat.n_taps());
     let whole = whole_factors::<E>(k);
     with_scratch(weight.len() + c, |ordered: &mut [E]| {
         let (ordered, zeros) = ordered.split_at_mut(weight.len());
         zeros.fill(E::default());
-        weights::input_channels_last(conv, weight, ordered);
+        weights::input_channels_last(&conv, weight, ordered);
         let (ordered, zeros) = (&*ordered, &*zeros);
         let mut rest = packed;
         for (_, window, len) in phases::<E>(isa, &flat) {
@@ -218,28 +262,33 @@ pub(super) fn input_gradient<E: Element>(
 ) {
     let conv = of_input_gradient(conv);
     let (c, s, in_len) = (conv.in_channels, conv.stride, conv.in_len());
-    let phases: Vec<_> = phases::<E>(isa, &conv)
-        .scan(0, |start, (phase, window, len)| {
+    let group_c = group_of(&conv).0;
+    let of_groups = (0..conv.groups).flat_map(|group| {
+        let phases = phases::<E>(isa, &conv);
+        phases.map(move |(phase, window, len)| (group, phase, window.of_group(group), len))
+    });
+    let parts: Vec<_> = of_groups
+        .scan(0, |start, (group, phase, window, len)| {
             *start += len;
-            Some((phase, window, &packed[*start - len..*start]))
+            Some((group * group_c, phase, window, &packed[*start - len..*start]))
         })
         .collect();
-    let images = images_at_a_time(&phases[0].1);
-    let groups = dx.par_chunks_mut(images * in_len).zip(dy.par_chunks(images * conv.out_len()));
-    groups.for_each(|(dx, dy)| {
-        for ((y0, x0), window, packed) in &phases {
+    let images = images_at_a_time(&parts[0].2);
+    let tasks = dx.par_chunks_mut(images * in_len).zip(dy.par_chunks(images * conv.out_len()));
+    tasks.for_each(|(dx, dy)| {
+        for (first, (y0, x0), window, packed) in &parts {
             let (rows, columns) = window.grid;
             let target = |image: usize, row: usize, column: usize| {
-                image * in_len + ((y0 + row * s) * conv.width + x0 + column * s) * c
+                image * in_len + ((y0 + row * s) * conv.width + x0 + column * s) * c + first
             };
             if window.depth(1) > 0 {
-                let filters = panels::<E>(isa, packed, window, c);
+                let filters = panels::<E>(isa, packed, window, group_c);
                 multiply(isa, window, dy, 0..rows, filters, epilogue, dx, target);
             } else if !epilogue.accumulate {
                 // No window ever met these pixels.
                 for image in 0..dx.len() / in_len {
                     for (row, column) in (0..rows * columns).map(|i| (i / columns, i % columns)) {
-                        dx[target(image, row, column)..][..c].fill(E::default());
+                        dx[target(image, row, column)..][..group_c].fill(E::default());
                     }
                 }
             }

@@ -2,13 +2,11 @@
 
 use super::{Conv2d, Epilogue};
 
-/// Calls `f(image, y, x, iy, ix, tap)` for every pixel `(y, x)` of the result and every tap that
-/// meets a pixel `(iy, ix)` of the image.
-fn for_each_meeting(
-    conv: &Conv2d,
-    n_images: usize,
-    mut f: impl FnMut(usize, usize, usize, usize, usize, usize),
-) {
+/// Calls `f(x, y, weight)` with the places of every pair of an input and an output value that
+/// meet, and of the weight between them.
+fn for_each_meeting(conv: &Conv2d, n_images: usize, mut f: impl FnMut(usize, usize, usize)) {
+    let (c, k, taps) = (conv.in_channels, conv.out_channels, conv.n_taps());
+    let (group_c, group_k) = (c / conv.groups, k / conv.groups);
     for image in 0..n_images {
         for y in 0..conv.out_height() {
             for x in 0..conv.out_width() {
@@ -16,8 +14,17 @@ fn for_each_meeting(
                     let (ky, kx) = (tap / conv.kernel_width, tap % conv.kernel_width);
                     let iy = (y * conv.stride + ky).wrapping_sub(conv.padding);
                     let ix = (x * conv.stride + kx).wrapping_sub(conv.padding);
-                    if iy < conv.height && ix < conv.width {
-                        f(image, y, x, iy, ix, tap);
+                    if iy >= conv.height || ix >= conv.width {
+                        continue;
+                    }
+                    let from = ((image * conv.height + iy) * conv.width + ix) * c;
+                    let to = ((image * conv.out_height() + y) * conv.out_width() + x) * k;
+                    for filter in 0..k {
+                        let first = filter / group_k * group_c;
+                        for channel in 0..group_c {
+                            let weight = (filter * group_c + channel) * taps + tap;
+                            f(from + first + channel, to + filter, weight);
+                        }
                     }
                 }
             }
@@ -25,44 +32,28 @@ fn for_each_meeting(
     }
 }
 
-/// See [`forward`](super::forward); `weight` is `(K, C, kh, kw)`.
+/// See [`forward`](super::forward); `weight` is `(K, C / groups, kh, kw)`.
 pub fn forward(conv: &Conv2d, weight: &[f32], x: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
-    let (c, k, taps) = (conv.in_channels, conv.out_channels, conv.n_taps());
     let mut sums = vec![0.0; y.len()];
-    for_each_meeting(conv, x.len() / conv.in_len(), |image, oy, ox, iy, ix, tap| {
-        let from = &x[image * conv.in_len() + (iy * conv.width + ix) * c..][..c];
-        let to = image * conv.out_len() + (oy * conv.out_width() + ox) * k;
-        for (filter, sum) in sums[to..to + k].iter_mut().enumerate() {
-            for (channel, &value) in from.iter().enumerate() {
-                let weight = weight[(filter * c + channel) * taps + tap];
-                *sum += f64::from(weight) * f64::from(value);
-            }
-        }
+    for_each_meeting(conv, x.len() / conv.in_len(), |from, to, at| {
+        sums[to] += f64::from(weight[at]) * f64::from(x[from]);
     });
     for (at, (y, mut sum)) in y.iter_mut().zip(sums).enumerate() {
         if epilogue.accumulate {
             sum += f64::from(*y);
         }
         if let Some(bias) = epilogue.bias {
-            sum += f64::from(bias[at % k]);
+            sum += f64::from(bias[at % conv.out_channels]);
         }
         *y = if epilogue.relu && sum <= 0.0 { 0.0 } else { sum as f32 };
     }
 }
 
-/// See [`input_gradient`](super::input_gradient); `weight` is `(K, C, kh, kw)`.
+/// See [`input_gradient`](super::input_gradient); `weight` is `(K, C / groups, kh, kw)`.
 pub fn input_gradient(conv: &Conv2d, weight: &[f32], dy: &[f32], accumulate: bool, dx: &mut [f32]) {
-    let (c, k, taps) = (conv.in_channels, conv.out_channels, conv.n_taps());
     let mut sums = vec![0.0; dx.len()];
-    for_each_meeting(conv, dx.len() / conv.in_len(), |image, oy, ox, iy, ix, tap| {
-        let from = &dy[image * conv.out_len() + (oy * conv.out_width() + ox) * k..][..k];
-        let to = image * conv.in_len() + (iy * conv.width + ix) * c;
-        for (channel, sum) in sums[to..to + c].iter_mut().enumerate() {
-            for (filter, &value) in from.iter().enumerate() {
-                let weight = weight[(filter * c + channel) * taps + tap];
-                *sum += f64::from(weight) * f64::from(value);
-            }
-        }
+    for_each_meeting(conv, dx.len() / conv.in_len(), |x, y, at| {
+        sums[x] += f64::from(weight[at]) * f64::from(dy[y]);
     });
     for (dx, sum) in dx.iter_mut().zip(sums) {
         *dx = (if accumulate { f64::from(*dx) + sum } else { sum }) as f32;
@@ -71,16 +62,9 @@ pub fn input_gradient(conv: &Conv2d, weight: &[f32], dy: &[f32], accumulate: boo
 
 /// See [`weight_gradient`](super::weight_gradient()).
 pub fn weight_gradient(conv: &Conv2d, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
-    let (c, k, taps) = (conv.in_channels, conv.out_channels, conv.n_taps());
     let mut sums = vec![0.0; dweight.len()];
-    for_each_meeting(conv, x.len() / conv.in_len(), |image, oy, ox, iy, ix, tap| {
-        let x = &x[image * conv.in_len() + (iy * conv.width + ix) * c..][..c];
-        let dy = &dy[image * conv.out_len() + (oy * conv.out_width() + ox) * k..][..k];
-        for (filter, &dy) in dy.iter().enumerate() {
-            for (channel, &x) in x.iter().enumerate() {
-                sums[(filter * c + channel) * taps + tap] += f64::from(dy) * f64::from(x);
-            }
-        }
+    for_each_meeting(conv, x.len() / conv.in_len(), |from, to, weight| {
+        sums[weight] += f64::from(dy[to]) * f64::from(x[from]);
     });
     for (dweight, sum) in dweight.iter_mut().zip(sums) {
         *dweight = sum as f32;

@@ -78,6 +78,7 @@ fn square(
         kernel_width: k,
         stride,
         padding,
+        groups: 1,
     }
 }
 
@@ -98,7 +99,37 @@ proptest! {
     ) {
         let conv = Conv2d {
             in_channels: channels.0, out_channels: channels.1, height: sides.0, width: sides.1,
-            kernel_height: kernel.0, kernel_width: kernel.1, stride, padding,
+            kernel_height: kernel.0, kernel_width: kernel.1, stride, padding, groups: 1,
+        };
+        prop_assume!(conv.out_len() > 0);
+        check::<f32>(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
+        check::<bf16>(conv, n, Algorithm::Direct, DIRECT_BF16).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn any_shape_in_groups(
+        groups in 2usize..5, channels in (1usize..20, 1usize..20),
+        sides in (1usize..11, 1usize..11), kernel in (1usize..5, 1usize..5), stride in 1usize..4,
+        padding in 0usize..3, n in 1usize..4,
+    ) {
+        let conv = Conv2d {
+            in_channels: groups * channels.0, out_channels: groups * channels.1,
+            height: sides.0, width: sides.1, kernel_height: kernel.0, kernel_width: kernel.1,
+            stride, padding, groups,
+        };
+        prop_assume!(conv.out_len() > 0);
+        check::<f32>(conv, n, Algorithm::Winograd, DIRECT).map_err(TestCaseError::fail)?;
+        check::<bf16>(conv, n, Algorithm::Winograd, DIRECT_BF16).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn any_depthwise_shape(
+        channels in 2usize..150, sides in (1usize..11, 1usize..11),
+        kernel in (1usize..5, 1usize..5), stride in 1usize..4, padding in 0usize..3, n in 1usize..4,
+    ) {
+        let conv = Conv2d {
+            in_channels: channels, out_channels: channels, height: sides.0, width: sides.1,
+            kernel_height: kernel.0, kernel_width: kernel.1, stride, padding, groups: channels,
         };
         prop_assume!(conv.out_len() > 0);
         check::<f32>(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
@@ -112,7 +143,7 @@ proptest! {
     ) {
         let conv = Conv2d {
             in_channels: 16 * channels.0, out_channels: 16 * channels.1, height: sides.0,
-            width: sides.1, kernel_height: 3, kernel_width: 3, stride: 1, padding,
+            width: sides.1, kernel_height: 3, kernel_width: 3, stride: 1, padding, groups: 1,
         };
         prop_assume!(conv.out_len() > 0);
         prop_assert_eq!(conv.algorithm(), Algorithm::Winograd);
@@ -137,6 +168,16 @@ fn the_layers_of_the_networks() {
     }
 }
 
+/// A window that is the whole image has a way of its own, which groups do not take.
+#[test]
+fn windows_as_large_as_the_image() {
+    for groups in [1, 2] {
+        let conv = Conv2d { groups, ..square((6, 10), 4, 4, 1, 0) };
+        check::<f32>(conv, 3, Algorithm::Direct, DIRECT).unwrap();
+        check::<bf16>(conv, 3, Algorithm::Direct, DIRECT_BF16).unwrap();
+    }
+}
+
 #[test]
 fn winograd_takes_its_place_only_where_it_applies() {
     assert_eq!(square((64, 64), 32, 3, 1, 1).algorithm(), Algorithm::Winograd);
@@ -145,6 +186,7 @@ fn winograd_takes_its_place_only_where_it_applies() {
         square((64, 10), 32, 3, 1, 1),
         square((64, 64), 32, 3, 2, 1),
         square((64, 64), 32, 1, 1, 0),
+        Conv2d { groups: 2, ..square((64, 64), 32, 3, 1, 1) },
     ] {
         assert_eq!(conv.algorithm(), Algorithm::Direct);
         let filters = Filters::<f32>::new(conv, Pass::Forward, Algorithm::Winograd);
@@ -186,7 +228,12 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
         pool.install(|| {
             let mut bits = Vec::new();
-            for conv in [square((16, 32), 12, 3, 1, 1), square((3, 24), 12, 3, 2, 1)] {
+            for conv in [
+                square((16, 32), 12, 3, 1, 1),
+                square((3, 24), 12, 3, 2, 1),
+                Conv2d { groups: 4, ..square((16, 32), 12, 3, 1, 1) },
+                Conv2d { groups: 24, ..square((24, 24), 12, 3, 1, 1) },
+            ] {
                 let (x, dy) = (noise(20 * conv.in_len(), 1), noise(20 * conv.out_len(), 2));
                 let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
                 let mut dweight = vec![0.0; conv.weight_len()];

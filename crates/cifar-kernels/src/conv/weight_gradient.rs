@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::window::Window;
-use super::{Algorithm, Conv2d, row_stride, winograd};
+use super::{Algorithm, Conv2d, Method, depthwise, row_stride, winograd};
 use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
@@ -21,7 +21,8 @@ const PARTS: usize = 8;
 /// Pixels of the result that a part has at least: the sums of a part travel through memory.
 const PART_PIXELS: usize = 256;
 
-/// `x`, `(N, H, W, C)`, and `dy`, `(N, OH, OW, K)`, to `dweight`, `(K, C, kh, kw)`, overwritten.
+/// `x`, `(N, H, W, C)`, and `dy`, `(N, OH, OW, K)`, to `dweight`, `(K, C / groups, kh, kw)`,
+/// overwritten.
 /// Where `algorithm` does not apply to `conv`, the direct one is taken.
 ///
 /// # Panics
@@ -36,9 +37,12 @@ pub fn weight_gradient<E: Element>(
     let n_images = conv.n_images(x.len(), dy.len());
     assert_eq!(dweight.len(), conv.weight_len(), "convolution: weights do not fit");
     let isa = Isa::current();
-    let (depth, k) = (conv.n_taps() * conv.in_channels, conv.out_channels);
-    let len = sums_len(isa, depth, k);
-    let algorithm = conv.applicable(algorithm);
+    let (method, one) = (conv.method(algorithm), conv.of_one_group());
+    let of_group = sums_len(isa, one.n_taps() * one.in_channels, one.out_channels);
+    let len = match method {
+        Method::Depthwise => depthwise::sums_len(conv),
+        Method::Direct | Method::Winograd => conv.groups * of_group,
+    };
     let n_pixels = n_images * conv.out_height() * conv.out_width();
     let part_len = n_images.div_ceil((n_pixels / PART_PIXELS).clamp(1, PARTS)).max(1);
     let n_parts = n_images.div_ceil(part_len).max(1);
@@ -47,20 +51,32 @@ pub fn weight_gradient<E: Element>(
             let images = part * part_len..((part + 1) * part_len).min(n_images);
             let x = &x[images.start * conv.in_len()..images.end * conv.in_len()];
             let dy = &dy[images.start * conv.out_len()..images.end * conv.out_len()];
-            match algorithm {
-                Algorithm::Direct => direct(isa, conv, x, dy, sums),
-                Algorithm::Winograd => winograd::weight_gradient(isa, conv, x, dy, sums),
+            match method {
+                Method::Direct => {
+                    for (group, sums) in sums.chunks_exact_mut(of_group).enumerate() {
+                        direct(isa, conv, group, x, dy, sums);
+                    }
+                }
+                Method::Winograd => winograd::weight_gradient(isa, conv, x, dy, sums),
+                Method::Depthwise => depthwise::weight_gradient(isa, conv, x, dy, sums),
             }
         });
         add_parts(sums, len);
-        write(isa, conv, &sums[..len], dweight);
+        if method == Method::Depthwise {
+            return depthwise::write(conv, &sums[..len], dweight);
+        }
+        let groups = sums[..len].chunks_exact(of_group);
+        for (sums, dweight) in groups.zip(dweight.chunks_exact_mut(one.weight_len())) {
+            write(isa, &one, sums, dweight);
+        }
     });
 }
 
-/// The sums over the pixels of all results.
-fn direct<E: Element>(isa: Isa, conv: &Conv2d, x: &[E], dy: &[E], sums: &mut [f32]) {
-    let window = Window::forward(conv);
-    let (c, k, depth) = (conv.in_channels, conv.out_channels, window.depth(conv.in_channels));
+/// The sums over the pixels of all results, for one group.
+fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], sums: &mut [f32]) {
+    let window = Window::forward(conv).of_group(group);
+    let (c, k) = (window.channels.len(), conv.out_channels / conv.groups);
+    let (depth, filters) = (window.depth(c), group * k..(group + 1) * k);
     // Room for the tile that reads beyond the last row of weights.
     let stride = row_stride(depth + gemm::tile_rows(isa));
     let at_a_time = pixels_at_a_time(depth);
@@ -82,15 +98,16 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, x: &[E], dy: &[E], sums: &mut [f3
                         let starts = rows.flat_map(|row| window.starts(&frame, row));
                         starts.map(move |start| image * image_stride + start)
                     });
-                    for dy in dy.chunks(at_a_time * k) {
-                        let n = dy.len() / k;
+                    for dy in dy.chunks(at_a_time * conv.out_channels) {
+                        let n = dy.len() / conv.out_channels;
                         let n_factors = depth_of::<E>(n);
                         let patches = &mut patches[..n * stride];
                         let panels = &mut panels[..panels_len(isa, n_factors, k)];
                         for patch in patches.chunks_exact_mut(stride) {
                             copy_runs(frames, starts.next().unwrap_or_default(), runs, patch);
                         }
-                        pack_panels(isa, (n, k), |p| &dy[p * k..][..k], panels);
+                        let row = |p| &dy[p * conv.out_channels..][filters.clone()];
+                        pack_panels(isa, (n, k), row, panels);
                         let a = (pixels_as_factors(isa, patches, stride, joined), stride, depth);
                         products_of_columns(isa, a, panels, k, n_factors, add, sums);
                         add = true;

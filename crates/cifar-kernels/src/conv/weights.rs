@@ -1,4 +1,4 @@
-//! Weights in other orders than PyTorch's `(K, C, kh, kw)`.
+//! The weights of one group in other orders than PyTorch's `(K, C, kh, kw)`.
 
 use rayon::prelude::*;
 

@@ -22,10 +22,12 @@ pub(super) struct Window {
     pub(super) grid: (usize, usize),
     /// Rows, columns and channels of the image.
     pub(super) image: (usize, usize, usize),
+    /// The channels it sees: those of one group.
+    pub(super) channels: Range<usize>,
 }
 
 impl Window {
-    /// What the forward pass sees: the grid is the result.
+    /// What the forward pass sees for the first group: the grid is the result.
     pub(super) fn forward(conv: &Conv2d) -> Self {
         let padding = conv.padding as isize;
         Self {
@@ -35,11 +37,13 @@ impl Window {
             stride: conv.stride,
             grid: (conv.out_height(), conv.out_width()),
             image: (conv.height, conv.width, conv.in_channels),
+            channels: 0..conv.in_channels / conv.groups,
         }
     }
 
     /// What the gradient of the input's pixels `(y, x)` with `y ≡ phase.0`, `x ≡ phase.1` modulo
-    /// the stride sees of the result's gradient: the taps that met such pixels, turned around.
+    /// the stride sees of the result's gradient, for the first group: the taps that met such
+    /// pixels, turned around.
     pub(super) fn input_gradient(conv: &Conv2d, phase: (usize, usize)) -> Self {
         let along = |phase: usize, kernel: usize| -> Vec<(isize, usize)> {
             let at = phase + conv.padding;
@@ -59,7 +63,15 @@ impl Window {
             stride: 1,
             grid: (on_grid(conv.height, phase.0), on_grid(conv.width, phase.1)),
             image: (conv.out_height(), conv.out_width(), conv.out_channels),
+            channels: 0..conv.out_channels / conv.groups,
         }
+    }
+
+    /// The same for the group `group`.
+    pub(super) fn of_group(mut self, group: usize) -> Self {
+        let n = self.channels.len();
+        self.channels = group * n..(group + 1) * n;
+        self
     }
 
     /// Values of what the window sees, with `channels` for each pixel.
@@ -109,13 +121,14 @@ impl Window {
         let aligned = images.as_ptr().align_offset(align_of::<E::Factor>()) == 0
             && image_len.is_multiple_of(E::Factor::VALUES);
         let inside = frame.top >= 0 && frame.top as usize + frame.rows <= height;
-        if inside && (frame.columns, frame.channels) == (width, channels) && aligned {
+        let whole = self.channels.len() == channels;
+        if inside && whole && (frame.columns, frame.channels) == (width, channels) && aligned {
             return f(&images[frame.top as usize * width * channels..], image_len);
         }
         let n_images = images.len() / image_len;
         with_scratch(n_images * frame.len(), |frames: &mut [E]| {
             let each = frames.chunks_exact_mut(frame.len()).zip(images.chunks_exact(image_len));
-            each.for_each(|(filled, image)| frame.fill(image, self.image, filled));
+            each.for_each(|(filled, image)| frame.fill(image, self.image, &self.channels, filled));
             f(frames, frame.len())
         })
     }
@@ -159,6 +172,7 @@ impl Frame {
         &self,
         image: &[E],
         (height, width, channels): (usize, usize, usize),
+        seen: &Range<usize>,
         out: &mut [E],
     ) {
         let row_len = self.columns * self.channels;
@@ -173,14 +187,14 @@ impl Frame {
             let (inside, right) = rest.split_at_mut(width * self.channels);
             left.fill(E::default());
             right.fill(E::default());
-            if channels == self.channels {
+            if seen.len() == channels && channels == self.channels {
                 inside.copy_from_slice(from);
                 continue;
             }
             let pixels = inside.chunks_exact_mut(self.channels).zip(from.chunks_exact(channels));
             for (pixel, from) in pixels {
-                pixel[..channels].copy_from_slice(from);
-                pixel[channels..].fill(E::default());
+                pixel[..seen.len()].copy_from_slice(&from[seen.clone()]);
+                pixel[seen.len()..].fill(E::default());
             }
         }
     }

@@ -157,6 +157,7 @@ impl Builder {
                     kernel_width: conv.kernel,
                     stride: conv.stride,
                     padding: conv.padding,
+                    groups: conv.groups,
                 };
                 self.conv(path, conv, bias, input)
             }
@@ -172,6 +173,7 @@ impl Builder {
                     kernel_width: width,
                     stride: 1,
                     padding: 0,
+                    groups: 1,
                 };
                 self.conv(path, conv, true, input)
             }

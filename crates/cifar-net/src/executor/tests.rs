@@ -124,7 +124,7 @@ fn bf16_distances(net: &Net, n: usize, convolution: Algorithm) -> [f64; 3] {
 #[test]
 fn bf16_is_near_f32() {
     for convolution in [Algorithm::Direct, Algorithm::Winograd] {
-        for (net, n) in [(resnet(), 6), (test_nets::residual(), 5)] {
+        for (net, n) in [(resnet(), 6), (test_nets::residual(), 5), (separable(), 6)] {
             for isa in Isa::available() {
                 let [logits, gradients, evaluated] =
                     isa.force(|| bf16_distances(&net, n, convolution));
@@ -214,8 +214,34 @@ fn others() -> [Net; 2] {
     [simple, preactivated]
 }
 
+/// Depthwise and pointwise convolutions by turns, as in MobileNet, and one in two groups.
+fn separable() -> Net {
+    let conv_norm_relu = |conv: Conv2d| -> [Layer; 3] {
+        let channels = conv.out_channels;
+        [conv.without_bias().into(), BatchNorm2d::new(channels).into(), Activation::Relu.into()]
+    };
+    let layers = [
+        Conv2d::new(3, 12, 3).padding(1),
+        Conv2d::new(12, 12, 3).stride(2).padding(1).groups(12),
+        Conv2d::new(12, 20, 1),
+        Conv2d::new(20, 8, 3).groups(2),
+    ];
+    Net {
+        name: "separable".into(),
+        input: [3, 8, 9],
+        n_classes: 4,
+        layers: vec![
+            Node::new("features", Sequential::of(layers.into_iter().flat_map(conv_norm_relu))),
+            Node::new("pool", Layer::GlobalAvgPool),
+            Node::new("flatten", Layer::Flatten),
+            Node::new("fc", Linear::new(8, 4)),
+        ],
+    }
+}
+
 #[test]
 fn equals_the_candle_reader() {
+    check(&separable(), 6, 2e-5);
     check(&test_nets::residual(), 4, 2e-5);
     check(&resnet(), 6, 2e-5);
     for net in others() {

@@ -36,16 +36,17 @@ proptest! {
         windows in [1usize..6, 1usize..6],
         kernel in [1usize..4, 1usize..4],
         [stride, padding, left] in [1usize..3, 0usize..2, 0usize..2],
+        groups in 1usize..3,
         seed in any::<u32>(),
     ) {
         let left = left.min(stride - 1);
         let side = |i: usize| ((windows[i] - 1) * stride + kernel[i] + left).checked_sub(2 * padding);
         let (h, w) = (side(0).unwrap_or(0), side(1).unwrap_or(0));
         prop_assume!(h > 0 && w > 0);
-        let x = noise(&[n, c, h, w], seed);
-        let weight = noise(&[filters, c, kernel[0], kernel[1]], seed ^ 1);
-        let bias = noise(&[filters], seed ^ 2);
-        let params = Conv2dParams { stride, padding, algorithm: crate::Algorithm::Direct };
+        let x = noise(&[n, groups * c, h, w], seed);
+        let weight = noise(&[groups * filters, c, kernel[0], kernel[1]], seed ^ 1);
+        let bias = noise(&[groups * filters], seed ^ 2);
+        let params = Conv2dParams { stride, padding, groups, algorithm: crate::Algorithm::Direct };
         agree(
             &[x, weight, bias],
             1e-5,

@@ -26,6 +26,7 @@ struct Speed {
     kernel: usize,
     stride: usize,
     padding: usize,
+    groups: usize,
     batch_size: usize,
     precision: &'static str,
     algorithm: &'static str,
@@ -59,6 +60,7 @@ pub(super) fn run(net: &Net, recipe: &Recipe, console: &mut Console) -> anyhow::
                 kernel_width: conv.kernel,
                 stride: conv.stride,
                 padding: conv.padding,
+                groups: conv.groups,
             };
             if !convs.contains(&conv) {
                 convs.push(conv);
@@ -110,10 +112,12 @@ fn name(conv: &Conv2d) -> String {
         kernel_height,
         kernel_width,
         stride,
+        groups,
         ..
     } = conv;
+    let grouped = if *groups > 1 { format!(", {groups} groups") } else { String::new() };
     format!(
-        "{in_channels}->{out_channels}, {height}x{width}, {kernel_height}x{kernel_width} /{stride}"
+        "{in_channels}->{out_channels}, {height}x{width}, {kernel_height}x{kernel_width} /{stride}{grouped}"
     )
 }
 
@@ -141,6 +145,7 @@ fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
                 kernel: conv.kernel_height,
                 stride: conv.stride,
                 padding: conv.padding,
+                groups: conv.groups,
                 batch_size,
                 precision: E::NAME,
                 algorithm: algorithm_name,

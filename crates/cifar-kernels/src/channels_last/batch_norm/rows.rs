@@ -2,54 +2,8 @@
 
 use super::Affine;
 use crate::element::Element;
-use crate::simd::{Lane, Simd, per_isa};
-
-/// `body::<S, B>(simd, channel, …)` for all channels: in blocks of four vectors, of one, and of
-/// one value.
-macro_rules! by_channels {
-    ($s:ident, $channels:expr, $body:ident($($arg:expr),*)) => {{
-        let (mut channel, channels) = (0, $channels);
-        while channel + 4 * S::LANES <= channels {
-            // SAFETY: the caller's; four vectors of channels are left.
-            unsafe { $body::<S, _, 4>($s, channel, $($arg),*) };
-            channel += 4 * S::LANES;
-        }
-        while channel + S::LANES <= channels {
-            // SAFETY: the caller's; a vector of channels is left.
-            unsafe { $body::<S, _, 1>($s, channel, $($arg),*) };
-            channel += S::LANES;
-        }
-        while channel < channels {
-            // SAFETY: the caller's; a channel is left.
-            unsafe { $body::<Lane, _, 1>(Lane, channel, $($arg),*) };
-            channel += 1;
-        }
-    }};
-}
-
-/// `B` vectors from `at`.
-///
-/// # Safety
-/// So many values are there.
-#[inline(always)]
-unsafe fn load<S: Simd, E: Element, const B: usize>(s: S, x: &[E], at: usize) -> [S::V; B] {
-    let mut v = [s.splat(0.0); B];
-    for (b, v) in v.iter_mut().enumerate() {
-        // SAFETY: the caller's.
-        *v = unsafe { E::load(s, x.as_ptr().add(at + b * S::LANES)) };
-    }
-    v
-}
-
-/// # Safety
-/// As for [`load`].
-#[inline(always)]
-unsafe fn store<S: Simd, E: Element, const B: usize>(s: S, x: &mut [E], at: usize, v: [S::V; B]) {
-    for (b, v) in v.into_iter().enumerate() {
-        // SAFETY: the caller's.
-        unsafe { E::store(s, x.as_mut_ptr().add(at + b * S::LANES), v) };
-    }
-}
+use crate::simd::channels::{by_channels, load, store};
+use crate::simd::{Simd, per_isa};
 
 per_isa! {
     pub(super) unsafe fn moments<E: Element>(x: &[E], means: &mut [f32], squares: &mut [f32]) = moments_body
