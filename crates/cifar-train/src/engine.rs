@@ -1,6 +1,6 @@
 //! What computes a learner's passes: candle's autograd, or on a CPU the planned executor.
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, Layout, Tensor, bail};
 use cifar_data::Batch;
 use cifar_kernels::loss;
 use cifar_metrics::first_maximum;
@@ -17,7 +17,16 @@ pub enum Engine {
     /// Through the module, op by op, on any device.
     Autograd(Device),
     /// Through its net, planned ahead, on the CPU.
-    Planned(Box<Executor>),
+    Planned(Planned),
+}
+
+/// An executor and what its results are put in, step after step.
+#[derive(Debug)]
+pub struct Planned {
+    executor: Box<Executor>,
+    /// One for each trainable variable.
+    gradients: Vec<Tensor>,
+    dlogits: Vec<f32>,
 }
 
 /// What one batch gives.
@@ -28,7 +37,7 @@ pub struct Pass {
     /// Images whose largest logit is at their label.
     pub n_correct: usize,
     /// Gradient of the loss for each trainable variable, in order; empty where the loss is not
-    /// finite.
+    /// finite. The next batch's may take their place.
     pub gradients: Vec<Tensor>,
 }
 
@@ -46,7 +55,12 @@ impl Engine {
         match learner.net.filter(|_| device.is_cpu()) {
             Some(net) => {
                 let executor = Executor::new(net, learner.variables, recipe.arithmetic())?;
-                Ok(Self::Planned(Box::new(executor)))
+                let trained = learner.variables.iter().filter(|v| v.trainable);
+                Ok(Self::Planned(Planned {
+                    executor: Box::new(executor),
+                    gradients: trained.map(|v| v.var.zeros_like()).collect::<Result<_, _>>()?,
+                    dlogits: Vec::new(),
+                }))
             }
             None if recipe.precision == Some(Precision::Bf16) => Err(TrainError::Precision),
             None => Ok(Self::Autograd(device.clone())),
@@ -78,9 +92,7 @@ impl Engine {
                 Self::Autograd(device) => {
                     part.autograd(learner, smoothing, share, device, &mut whole.gradients)?
                 }
-                Self::Planned(executor) => {
-                    part.planned(executor, learner, smoothing, share, &mut whole.gradients)?
-                }
+                Self::Planned(planned) => part.planned(planned, smoothing, share)?,
             };
             whole.loss += loss * share;
             whole.n_correct += n_correct;
@@ -89,6 +101,9 @@ impl Engine {
                 return Ok(whole);
             }
             start += part.len;
+        }
+        if let Self::Planned(planned) = self {
+            whole.gradients.clone_from(&planned.gradients);
         }
         Ok(whole)
     }
@@ -131,35 +146,59 @@ impl Part<'_> {
         Ok((value, n_correct))
     }
 
-    /// As [`Part::autograd`].
+    /// Loss and hits; the gradients, times `share`, are put in those of `planned`, or added to
+    /// what the parts before put there.
     fn planned(
         &self,
-        executor: &mut Executor,
-        learner: &Learner<'_>,
+        planned: &mut Planned,
         smoothing: f64,
         share: f64,
-        sums: &mut Vec<Tensor>,
     ) -> Result<(f64, usize), TrainError> {
+        let Planned { executor, gradients, dlogits } = planned;
         let image_len = self.batch.images.len() / self.batch.len();
         let images = &self.batch.images[self.start * image_len..][..self.len * image_len];
         let labels = &self.batch.labels[self.start..][..self.len];
         let logits = executor.forward(images)?;
-        let mut dlogits = vec![0.0; logits.len()];
-        let value = loss::cross_entropy(logits, labels, smoothing, &mut dlogits);
+        dlogits.resize(logits.len(), 0.0);
+        let value = loss::cross_entropy(logits, labels, smoothing, dlogits);
         let n_correct = n_correct(logits, labels);
         if value.is_finite() {
             if share != 1.0 {
                 dlogits.iter_mut().for_each(|gradient| *gradient *= share as f32);
             }
-            executor.backward(&dlogits)?;
-            let trained = learner.variables.iter().filter(|v| v.trainable);
-            for (i, (variable, (_, values))) in trained.zip(executor.weight_gradients()).enumerate()
-            {
-                let var = &variable.var;
-                add(sums, i, Tensor::from_slice(values, var.dims(), var.device())?)?;
+            executor.backward(dlogits)?;
+            for (gradient, (_, values)) in gradients.iter().zip(executor.weight_gradients()) {
+                gradient.inplace_op1(&Put { values, add: self.start > 0 })?;
             }
         }
         Ok((value, n_correct))
+    }
+}
+
+/// Puts values into a tensor, so that it keeps its memory.
+struct Put<'a> {
+    values: &'a [f32],
+    /// To what is there.
+    add: bool,
+}
+
+impl InplaceOp1 for Put<'_> {
+    fn name(&self) -> &'static str {
+        "put gradient"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let (CpuStorage::F32(to), Some((start, end))) = (storage, layout.contiguous_offsets())
+        else {
+            bail!("a gradient is contiguous F32");
+        };
+        let to = &mut to[start..end];
+        if self.add {
+            to.iter_mut().zip(self.values).for_each(|(to, value)| *to += value);
+        } else {
+            to.copy_from_slice(self.values);
+        }
+        Ok(())
     }
 }
 
