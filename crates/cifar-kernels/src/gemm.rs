@@ -286,96 +286,121 @@ pub(crate) fn sums_at(isa: Isa, row: usize, column: usize, columns: usize) -> us
     ((row / m * blocks + column / width) * m + row % m) * width
 }
 
-/// `sums[r][c] += Σₚ a[p·stride + r] · b[p][c]`: the left matrix transposed. `a`: `depth` rows of
-/// at least `rows` values, rounded up to [`tile_rows`]; `b`: `depth × columns` in panels; `sums`:
-/// tile after tile, see [`sums_at`]. With `add` false the sums are replaced.
+/// The left matrix of [`products_of_columns`], which it is transposed in: row `p` is made of runs
+/// of factors, all at the same distances from its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns<'a, F> {
+    /// The factors.
+    pub(crate) a: &'a [F],
+    /// Where each row starts in `a`.
+    pub(crate) starts: &'a [usize],
+    /// Number of runs, the distance from one to the next, and their length.
+    pub(crate) runs: (usize, usize, usize),
+}
+
+/// `sums[r][c] += Σₚ rowₚ[r] · b[p][c]`: the left matrix transposed. `b`: as many rows as the left
+/// matrix, and `columns` columns, in panels; `sums`: tile after tile, see [`sums_at`]. With `add`
+/// false the sums are replaced.
 pub(crate) fn products_of_columns<F: Factor>(
     isa: Isa,
-    (a, stride, rows): (&[F], usize, usize),
+    a: Columns<'_, F>,
     b: &[F],
     columns: usize,
-    depth: usize,
     add: bool,
     sums: &mut [f32],
 ) {
-    assert_eq!(sums.len(), sums_len(isa, rows, columns), "product: the sums do not fit");
-    assert_eq!(b.len(), panels_len(isa, depth, columns), "product: the panels do not fit");
-    if depth > 0 {
-        let end = (depth - 1) * stride + rows.next_multiple_of(tile_rows(isa));
-        assert!(end <= a.len(), "product: too few values on the left");
+    let Columns { a: factors, starts, runs: (n_runs, run_stride, run_len) } = a;
+    assert_eq!(
+        sums.len(),
+        sums_len(isa, n_runs * run_len, columns),
+        "product: the sums do not fit"
+    );
+    assert_eq!(b.len(), panels_len(isa, starts.len(), columns), "product: the panels do not fit");
+    if sums.is_empty() {
+        return;
+    }
+    if let Some(last) = starts.iter().max() {
+        let end = last + (n_runs - 1) * run_stride + run_len;
+        assert!(end <= factors.len(), "product: too few values on the left");
     }
     // SAFETY: by the assertions every tile finds its values.
     unsafe {
         if columns <= lanes(isa) {
-            columns_by_panels::<F, 1>(isa, a, stride, rows, b, columns, depth, add, sums);
+            columns_by_panels::<F, 1>(isa, a, b, columns, add, sums);
         } else {
-            columns_by_panels::<F, 2>(isa, a, stride, rows, b, columns, depth, add, sums);
+            columns_by_panels::<F, 2>(isa, a, b, columns, add, sums);
         }
     }
 }
 
 per_isa! {
     unsafe fn columns_by_panels<F: Factor; const V: usize>(
-        a: &[F], stride: usize, rows: usize, b: &[F], columns: usize, depth: usize, add: bool,
-        sums: &mut [f32],
+        a: Columns<'_, F>, b: &[F], columns: usize, add: bool, sums: &mut [f32],
     ) = columns_by_panels_body
 }
 
 /// # Safety
 /// See [`products_of_columns`].
-#[expect(clippy::too_many_arguments, reason = "two matrices and a third")]
 #[inline(always)]
 unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: usize>(
     simd: S,
-    a: &[F],
-    stride: usize,
-    rows: usize,
+    a: Columns<'_, F>,
     b: &[F],
     columns: usize,
-    depth: usize,
     add: bool,
     sums: &mut [f32],
 ) {
-    let width = V * S::LANES;
-    let blocks = columns.div_ceil(width);
-    for (row, tiles) in sums.chunks_exact_mut(M * blocks * width).enumerate().take(rows.div_ceil(M))
-    {
-        for (block, sums) in tiles.chunks_exact_mut(M * width).enumerate() {
-            // SAFETY: `M` values of each row of `a` from `row·M`; `depth` rows of a panel; a tile.
+    let (width, depth) = (V * S::LANES, a.starts.len());
+    let (n_runs, run_stride, run_len) = a.runs;
+    let (rows, blocks) = (n_runs * run_len, columns.div_ceil(width));
+    for block in 0..blocks {
+        for tile in 0..rows.div_ceil(M) {
+            // Rows beyond the last repeat it; their sums are not looked at.
+            let mut offsets = [0; M];
+            for m in 0..M {
+                let row = (tile * M + m).min(rows - 1);
+                offsets[m] = row / run_len * run_stride + row % run_len;
+            }
+            let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
+            // SAFETY: every row's runs lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
-                let a = a.as_ptr().add(row * M);
                 let b = b.as_ptr().add(block * depth * width);
-                tile_of_columns::<S, F, V, M>(simd, a, stride, b, depth, add, sums.as_mut_ptr());
+                let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
+                let a = (a.a.as_ptr(), a.starts);
+                if side_by_side {
+                    tile_of_columns::<S, F, V, M, true>(simd, a, offsets, b, add, sums);
+                } else {
+                    tile_of_columns::<S, F, V, M, false>(simd, a, offsets, b, add, sums);
+                }
             }
         }
     }
 }
 
 /// # Safety
-/// `a`: `depth` rows, `stride` apart, of `M` values; `b`: `depth` rows of a panel; `sums`: `M`
-/// rows of a panel.
+/// `a`: from each start the factors at `offsets`, which run on one by one where `NEAR`; `b`: as
+/// many rows of a panel as starts; `sums`: `M` rows of a panel.
 #[inline(always)]
-unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize>(
+unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, const NEAR: bool>(
     simd: S,
-    a: *const F,
-    stride: usize,
+    (a, starts): (*const F, &[usize]),
+    offsets: [usize; M],
     b: *const F,
-    depth: usize,
     add: bool,
     sums: *mut f32,
 ) {
     let width = V * S::LANES;
     let mut tile = [[simd.splat(0.0); V]; M];
-    for p in 0..depth {
+    for (p, &start) in starts.iter().enumerate() {
         // SAFETY: row `p` of both.
         unsafe {
-            let (a, b) = (a.add(p * stride), b.add(p * width));
+            let (a, b) = (a.add(start + if NEAR { offsets[0] } else { 0 }), b.add(p * width));
             let mut row = [simd.splat(0.0); V];
             for v in 0..V {
                 row[v] = simd.load(b.add(v * S::LANES).cast());
             }
             for m in 0..M {
-                let a = simd.splat(*a.add(m).cast());
+                let a = simd.splat(*a.add(if NEAR { m } else { offsets[m] }).cast());
                 for v in 0..V {
                     tile[m][v] = F::mul_add(simd, a, row[v], tile[m][v]);
                 }

@@ -6,13 +6,11 @@
 use rayon::prelude::*;
 
 use super::window::Window;
-use super::{Algorithm, Conv2d, Method, depthwise, row_stride, winograd};
-use crate::buffer::{factors, with_scratch};
+use super::{Algorithm, Conv2d, Method, depthwise, winograd};
+use crate::buffer::with_scratch;
 use crate::element::Element;
 use crate::factor::Factor;
-use crate::gemm::{
-    self, depth_of, join_rows, pack_panels, panels_len, products_of_columns, sums_at, sums_len,
-};
+use crate::gemm::{self, Columns, pack_panels, panels_len, products_of_columns, sums_at, sums_len};
 use crate::isa::Isa;
 
 /// Parts of a batch.
@@ -72,96 +70,69 @@ pub fn weight_gradient<E: Element>(
     });
 }
 
-/// The sums over the pixels of all results, for one group.
+/// Factors of pixels and of their results' gradients that are multiplied at a time: about half of a
+/// second-level cache. The more, the rarer the sums travel through memory.
+const FACTORS: usize = 128 * 1024;
+
+/// Most pixels that are multiplied at a time.
+const MAX_PIXELS: usize = 256;
+
+/// The sums over the pixels of all results, for one group. For bf16 a factor is made of the values
+/// that two images have at the same place.
 fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], sums: &mut [f32]) {
-    let window = Window::forward(conv).of_group(group);
-    let (c, k) = (window.channels.len(), conv.out_channels / conv.groups);
-    let (depth, filters) = (window.depth(c), group * k..(group + 1) * k);
-    // Room for the tile that reads beyond the last row of weights.
-    let stride = row_stride(depth + gemm::tile_rows(isa));
-    let at_a_time = pixels_at_a_time(depth);
     if x.is_empty() {
         return sums.fill(0.0);
     }
-    let group = (at_a_time / window.grid_len()).max(1);
-    let most = depth_of::<E>(at_a_time);
+    let window = Window::forward(conv).of_group(group);
+    let (c, k) = (window.channels.len(), conv.out_channels / conv.groups);
     let frame = window.frame(&(0..window.grid.0), c);
     let runs = window.runs(&frame);
+    let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
+    let images = E::Factor::VALUES * (at_a_time / window.grid_len()).max(1);
     let mut add = false;
-    with_scratch(stride * at_a_time, |patches: &mut [E]| {
-        with_scratch(stride * most + panels_len(isa, most, k), |scratch: &mut [E::Factor]| {
-            let (joined, panels) = scratch.split_at_mut(stride * most);
-            for (x, dy) in x.chunks(group * conv.in_len()).zip(dy.chunks(group * conv.out_len())) {
-                window.with_frames(x, &frame, |frames, image_stride| {
-                    let mut starts = (0..x.len() / conv.in_len()).flat_map(|image| {
-                        let rows = 0..window.grid.0;
-                        let starts = rows.flat_map(|row| window.starts(&frame, row));
-                        starts.map(move |start| image * image_stride + start)
-                    });
-                    for dy in dy.chunks(at_a_time * conv.out_channels) {
-                        let n = dy.len() / conv.out_channels;
-                        let n_factors = depth_of::<E>(n);
-                        let patches = &mut patches[..n * stride];
-                        let panels = &mut panels[..panels_len(isa, n_factors, k)];
-                        for patch in patches.chunks_exact_mut(stride) {
-                            copy_runs(frames, starts.next().unwrap_or_default(), runs, patch);
-                        }
-                        let row = |p| &dy[p * conv.out_channels..][filters.clone()];
-                        pack_panels(isa, (n, k), row, panels);
-                        let a = (pixels_as_factors(isa, patches, stride, joined), stride, depth);
-                        products_of_columns(isa, a, panels, k, n_factors, add, sums);
+    with_scratch(panels_len(isa, at_a_time, k), |panels: &mut [E::Factor]| {
+        with_scratch(k, |zeros: &mut [E]| {
+            zeros.fill(E::default());
+            let zeros = &*zeros;
+            let groups = x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len()));
+            groups.for_each(|(x, dy)| {
+                window.with_factor_frames(isa, x, &frame, |a, distance| {
+                    let mut multiply = |starts: &[usize], rows: &[[usize; 2]]| {
+                        let panels = &mut panels[..panels_len(isa, starts.len(), k)];
+                        // A last image without a second is paired with zeros.
+                        let row = |r: usize| {
+                            let at = rows[r / E::Factor::VALUES][r % E::Factor::VALUES];
+                            dy.get(at..at + k).unwrap_or(zeros)
+                        };
+                        pack_panels(isa, (starts.len() * E::Factor::VALUES, k), row, panels);
+                        let a = Columns { a, starts, runs };
+                        products_of_columns(isa, a, panels, k, add, sums);
                         add = true;
+                    };
+                    let (mut starts, mut rows, mut n) = ([0; MAX_PIXELS], [[0; 2]; MAX_PIXELS], 0);
+                    let n_factors = (x.len() / conv.in_len()).div_ceil(E::Factor::VALUES);
+                    for images in 0..n_factors {
+                        let mut pixel = images * E::Factor::VALUES * window.grid_len();
+                        for row in 0..window.grid.0 {
+                            for start in window.starts(&frame, row) {
+                                starts[n] = images * distance + start;
+                                rows[n] = [0, window.grid_len()]
+                                    .map(|image| (pixel + image) * conv.out_channels + group * k);
+                                (pixel, n) = (pixel + 1, n + 1);
+                                if n == at_a_time {
+                                    multiply(&starts[..n], &rows[..n]);
+                                    n = 0;
+                                }
+                            }
+                        }
+                    }
+                    if n > 0 {
+                        multiply(&starts[..n], &rows[..n]);
                     }
                 });
-            }
+            });
         });
     });
-}
-
-/// Copies the runs from `start` one behind the other. What lies behind them may be overwritten.
-#[inline]
-fn copy_runs<E: Element>(
-    frames: &[E],
-    start: usize,
-    (n_runs, run_stride, run_len): (usize, usize, usize),
-    patch: &mut [E],
-) {
-    /// A copy of fixed length is no call.
-    const FEW: usize = 16;
-    for run in 0..n_runs {
-        let (from, to) = (start + run * run_stride, run * run_len);
-        if run_len <= FEW && from + FEW <= frames.len() && to + FEW <= patch.len() {
-            patch[to..to + FEW].copy_from_slice(&frames[from..from + FEW]);
-        } else {
-            patch[to..to + run_len].copy_from_slice(&frames[from..from + run_len]);
-        }
-    }
-}
-
-/// Pixels whose patches, of `depth` values each, are gathered at a time: they should stay in the
-/// second-level cache beside a panel of weights.
-fn pixels_at_a_time(depth: usize) -> usize {
-    const VALUES: usize = 32 * 1024;
-    let step = gemm::ROW_STEP;
-    (VALUES / depth.max(1) / step * step).clamp(step, 8 * step)
-}
-
-/// Rows of values, one per pixel, as rows of factors.
-fn pixels_as_factors<'a, E: Element>(
-    isa: Isa,
-    patches: &'a [E],
-    stride: usize,
-    joined: &'a mut [E::Factor],
-) -> &'a [E::Factor] {
-    if E::Factor::VALUES == 1 {
-        return factors(patches);
-    }
-    let rows = patches.chunks(E::Factor::VALUES * stride);
-    for (rows, joined) in rows.zip(joined.chunks_exact_mut(stride)) {
-        let (first, second) = rows.split_at(stride);
-        join_rows(isa, first, (!second.is_empty()).then_some(second), joined);
-    }
-    joined
 }
 
 /// Adds all parts to the first, each place in the order of the parts.

@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use super::Conv2d;
-use crate::buffer::with_scratch;
+use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
+use crate::gemm::join_rows;
+use crate::isa::Isa;
 
 /// Windows over channels-last images: which pixels of the image each pixel of a grid sees.
 #[derive(Debug, Clone)]
@@ -130,6 +132,41 @@ impl Window {
             let each = frames.chunks_exact_mut(frame.len()).zip(images.chunks_exact(image_len));
             each.for_each(|(filled, image)| frame.fill(image, self.image, &self.channels, filled));
             f(frames, frame.len())
+        })
+    }
+
+    /// As [`Window::with_frames`], for a product over the pixels: a factor holds the values that
+    /// as many images as it has have at one place.
+    pub(super) fn with_factor_frames<E: Element, R>(
+        &self,
+        isa: Isa,
+        images: &[E],
+        frame: &Frame,
+        f: impl FnOnce(&[E::Factor], usize) -> R,
+    ) -> R {
+        let n_values = E::Factor::VALUES;
+        if n_values == 1 {
+            return self.with_frames(images, frame, |frames, len| f(factors(frames), len));
+        }
+        let image_len = self.image.0 * self.image.1 * self.image.2;
+        let n_frames = (images.len() / image_len).div_ceil(n_values);
+        with_scratch(n_frames * frame.len(), |joined: &mut [E::Factor]| {
+            with_scratch(2 * frame.len(), |frames: &mut [E]| {
+                let (first, second) = frames.split_at_mut(frame.len());
+                let fill = |frame_of: &mut [E], image| {
+                    frame.fill(image, self.image, &self.channels, frame_of);
+                };
+                let each = images.chunks(n_values * image_len);
+                for (images, joined) in each.zip(joined.chunks_exact_mut(frame.len())) {
+                    let (image, other) = images.split_at(image_len);
+                    fill(first, image);
+                    if !other.is_empty() {
+                        fill(second, other);
+                    }
+                    join_rows(isa, first, (!other.is_empty()).then_some(&*second), joined);
+                }
+            });
+            f(joined, frame.len())
         })
     }
 

@@ -14,8 +14,8 @@ use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Panels, Rows, depth_of, panel_width, panels_len, products_of_columns, products_of_rows,
-    sums_at, sums_len,
+    self, Columns, Panels, Rows, depth_of, panel_width, panels_len, products_of_columns,
+    products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
 
@@ -226,8 +226,8 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
     let n_tiles = x.len() / conv.in_len() * plan.grid.n_tiles();
     let tiles_at_a_time = plan.tiles.min(n_tiles);
     let most = depth_of::<E>(tiles_at_a_time);
-    // Room for the tile of sums that reads beyond the last channel.
-    let v_stride = super::row_stride((most + 1) * c);
+    let v_stride = super::row_stride(most * c);
+    let starts: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * c);
     let m_stride = super::row_stride(panels_len(isa, most, k));
     let frequency = sums_len(isa, c, k);
     with_scratch(TILE * TILE * (v_stride + m_stride), |scratch: &mut [E::Factor]| {
@@ -244,8 +244,9 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
                 transform::output_gradient::<E, TILE, OUT>(isa, grid, dy, tiles, m, m_stride);
                 for (f, products) in products.chunks_exact_mut(frequency).enumerate() {
                     let m = &m[f * m_stride..][..panels_len(isa, depth, k)];
-                    let v = (&v[f * v_stride..], c, c);
-                    products_of_columns(isa, v, m, k, depth, first > 0, products);
+                    let (a, starts) = (&v[f * v_stride..], &starts[..depth]);
+                    let v = Columns { a, starts, runs: (1, 0, c) };
+                    products_of_columns(isa, v, m, k, first > 0, products);
                 }
             }
             let width = panel_width(isa, k);
