@@ -64,6 +64,7 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--layout", choices=["channels-last", "contiguous"], required=True)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--eval", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -100,6 +101,15 @@ def main():
     if args.eval:
         model.eval()
     run = evaluate if args.eval else step
+    if args.compile:
+        # The weights as constants: batch norm goes into the convolutions, as in our evaluation.
+        torch._inductor.config.freezing = args.eval
+        model.compile()
+        try:
+            run()
+        except torch._dynamo.exc.TorchDynamoException as error:
+            print(json.dumps({"no_compiler": str(error).strip().splitlines()[0]}))
+            return
     for _ in range(min(5, args.steps)):
         run()
     times = []

@@ -1,8 +1,8 @@
 //! `bench`: our speed beside PyTorch's, in turns, in one run.
 //!
-//! PyTorch gets its best: both memory layouts, an allocator that keeps its memory, for bf16 its
-//! autocast, and the better figure of each round. Run it on a quiet machine; PyTorch's threads spin, and whatever runs
-//! beside them slows both.
+//! PyTorch gets its best: both memory layouts, `torch.compile`, an allocator that keeps its memory,
+//! for bf16 its autocast, and the best figure of each round. Run it on a quiet machine; PyTorch's
+//! threads spin, and whatever runs beside them slows both.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,6 +55,21 @@ const CASES: [Case; 6] = [
     Case { recipe: "small-resnet", precision: "bf16", batch_size: 100, steps: 10, eval: true },
 ];
 
+/// What PyTorch is tried with. A compiled network lays out its convolutions by itself.
+const PEER_SETTINGS: [&[&str]; 3] = [
+    &["--layout", "channels-last"],
+    &["--layout", "contiguous"],
+    &["--layout", "channels-last", "--compile"],
+];
+
+/// PyTorch on this machine.
+struct Peer<'a> {
+    python: &'a Path,
+    threads: usize,
+    /// Whether `torch.compile` has found a compiler so far.
+    compiles: bool,
+}
+
 /// Images per second, and the peak of memory, of one process.
 #[derive(Debug, Clone, Copy)]
 struct Figure {
@@ -77,6 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.convolutions {
         return convolutions::run(&cifar, &python, threads, arguments.rounds);
     }
+    let mut peer = Peer { python: &python, threads, compiles: true };
     println!(
         "{:<38}{:>10}{:>10}{:>8}{:>12}{:>8}{:>9}{:>9}",
         "images/s", "ours", "PyTorch", "ratio", "from-to", "limit", "ours MB", "theirs"
@@ -85,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for case in CASES.iter().filter(|case| case.name().contains(&arguments.only)) {
         let mut rounds = Vec::new();
         for _ in 0..arguments.rounds {
-            rounds.push((case.ours(&cifar, threads)?, case.theirs(&python, threads)?));
+            rounds.push((case.ours(&cifar, threads)?, peer.figure(case)?));
         }
         let ratios = sorted(rounds.iter().map(|(ours, theirs)| ours.speed / theirs.speed));
         let median = |f: &dyn Fn(&(Figure, Figure)) -> f64| middle(&sorted(rounds.iter().map(f)));
@@ -131,27 +147,44 @@ impl Case {
         arguments.extend(self.eval.then_some("--eval"));
         figure(&process::capture(&mut cifar.command(&arguments))?)
     }
+}
 
-    fn theirs(&self, python: &Path, threads: usize) -> Result<Figure> {
+impl Peer<'_> {
+    /// The best of all settings.
+    fn figure(&mut self, case: &Case) -> Result<Figure> {
         let mut best: Option<Figure> = None;
-        for layout in ["channels-last", "contiguous"] {
-            let mut command = Command::new(python);
-            command.arg(workspace::root().join("xtask/bench/pytorch.py"));
-            command.args(["--model", self.recipe, "--layout", layout]);
-            command.args(["--precision", self.precision]);
-            for (name, value) in
-                [("--batch-size", self.batch_size), ("--steps", self.steps), ("--threads", threads)]
-            {
-                command.arg(name).arg(value.to_string());
+        for settings in PEER_SETTINGS {
+            if settings.contains(&"--compile") && !self.compiles {
+                continue;
             }
-            command.args(self.eval.then_some("--eval"));
-            keep_memory(&mut command);
-            let found = figure(&process::capture(&mut command)?)?;
+            let said = process::capture(&mut self.command(case, settings))?;
+            if let Some(reason) = no_compiler(&said)? {
+                println!("PyTorch without torch.compile: {reason}");
+                self.compiles = false;
+                continue;
+            }
+            let found = figure(&said)?;
             if best.is_none_or(|best| found.speed > best.speed) {
                 best = Some(found);
             }
         }
-        best.context("PyTorch ran in no layout")
+        best.context("PyTorch ran with no settings")
+    }
+
+    fn command(&self, case: &Case, settings: &[&str]) -> Command {
+        let mut command = Command::new(self.python);
+        command.arg(workspace::root().join("xtask/bench/pytorch.py"));
+        command.args(["--model", case.recipe, "--precision", case.precision]).args(settings);
+        for (name, value) in [
+            ("--batch-size", case.batch_size),
+            ("--steps", case.steps),
+            ("--threads", self.threads),
+        ] {
+            command.arg(name).arg(value.to_string());
+        }
+        command.args(case.eval.then_some("--eval"));
+        keep_memory(&mut command);
+        command
     }
 }
 
@@ -161,6 +194,12 @@ fn keep_memory(command: &mut Command) {
     command.env("MALLOC_MMAP_THRESHOLD_", "4294967296");
     command.env("MALLOC_TRIM_THRESHOLD_", "4294967296");
     command.env("MALLOC_TOP_PAD_", "67108864");
+}
+
+/// Why `torch.compile` could not be tried, if that is what was written.
+fn no_compiler(json: &str) -> Result<Option<String>> {
+    let document: serde_json::Value = serde_json::from_str(json).context("read the figures")?;
+    Ok(document["no_compiler"].as_str().map(str::to_owned))
 }
 
 fn figure(json: &str) -> Result<Figure> {

@@ -271,8 +271,8 @@ pub(crate) struct ModelsArgs {
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// A recipe's name (simplenet, small-resnet) or a TOML file
-    #[arg(long, value_name = "NAME|FILE", default_value = "small-resnet")]
+    /// A recipe's name, which is its network's (simplenet, small-resnet), or a TOML file
+    #[arg(long, visible_alias = "model", value_name = "NAME|FILE", default_value = "small-resnet")]
     pub(crate) recipe: String,
     /// Change one recipe key, for example convolution=direct; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]

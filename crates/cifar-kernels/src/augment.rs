@@ -2,7 +2,10 @@
 //!
 //! Pixels are `u8` planes `C × H × W`. A crop is a window of the image's own size, moved by
 //! `(dy, dx)`; what it sees beyond the edge is the [`Border`]'s business. Cropping a window out
-//! of an image padded by `p` at offset `(top, left)` is the move `(top − p, left − p)`.
+//! of an image padded by `p` at offset `(top, left)` is the move `(top − p, left − p)`. Normalised
+//! pixels are f32, or those rounded to bf16.
+
+use crate::element::Element;
 
 /// Size of one image of `channels × height × width` values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,30 +86,36 @@ pub fn crop_flip(src: &[u8], size: ImageSize, window: CropFlip, dst: &mut [u8]) 
 ///
 /// # Panics
 /// As [`crop_flip`], or if `mean` or `std` do not hold `size.channels` values.
-pub fn crop_flip_normalise(
+pub fn crop_flip_normalise<E: Element>(
     src: &[u8],
     size: ImageSize,
     window: CropFlip,
     mean: &[f32],
     std: &[f32],
-    dst: &mut [f32],
+    dst: &mut [E],
 ) {
     assert_eq!(mean.len(), size.channels, "crop_flip_normalise: one mean per channel");
     assert_eq!(std.len(), size.channels, "crop_flip_normalise: one standard deviation per channel");
     map_window(src, size, window, dst, |channel, value| {
-        normalised(value, mean[channel], std[channel])
+        E::from_f32(normalised(value, mean[channel], std[channel]))
     });
 }
 
 /// Brings `u8` planes to `(value / 255 − mean) / std`, each step rounded to f32 as PyTorch's
-/// `ToTensor` followed by `Normalize` does.
+/// `ToTensor` followed by `Normalize` does, and the result to `E`.
 ///
 /// `src` and `dst`: planes of `plane_len` values; plane `i` uses `mean[i % mean.len()]`, so a whole
 /// batch of images can be given at once.
 ///
 /// # Panics
 /// If the lengths differ, are no multiple of `plane_len × mean.len()`, or `mean` and `std` do.
-pub fn normalise(src: &[u8], plane_len: usize, mean: &[f32], std: &[f32], dst: &mut [f32]) {
+pub fn normalise<E: Element>(
+    src: &[u8],
+    plane_len: usize,
+    mean: &[f32],
+    std: &[f32],
+    dst: &mut [E],
+) {
     assert_eq!(src.len(), dst.len(), "normalise: lengths differ");
     assert_eq!(mean.len(), std.len(), "normalise: one mean and one deviation per channel");
     let image_len = plane_len * mean.len();
@@ -118,7 +127,7 @@ pub fn normalise(src: &[u8], plane_len: usize, mean: &[f32], std: &[f32], dst: &
     let planes = src.chunks_exact(plane_len).zip(dst.chunks_exact_mut(plane_len));
     for ((src, dst), (&mean, &std)) in planes.zip(statistics) {
         for (to, &from) in dst.iter_mut().zip(src) {
-            *to = normalised(from, mean, std);
+            *to = E::from_f32(normalised(from, mean, std));
         }
     }
 }
@@ -131,7 +140,7 @@ pub fn normalise(src: &[u8], plane_len: usize, mean: &[f32], std: &[f32], dst: &
 ///
 /// # Panics
 /// If `dst` is not `size.len()` long.
-pub fn cutout(dst: &mut [f32], size: ImageSize, top: i32, left: i32, side: usize) {
+pub fn cutout<E: Element>(dst: &mut [E], size: ImageSize, top: i32, left: i32, side: usize) {
     assert_eq!(dst.len(), size.len(), "cutout: not one image");
     let rows = clip(top as isize, side, size.height);
     let columns = clip(left as isize, side, size.width);
@@ -140,7 +149,7 @@ pub fn cutout(dst: &mut [f32], size: ImageSize, top: i32, left: i32, side: usize
     }
     for plane in dst.chunks_exact_mut(size.plane_len()) {
         for row in plane.chunks_exact_mut(size.width).take(rows.end).skip(rows.start) {
-            row[columns.clone()].fill(0.0);
+            row[columns.clone()].fill(E::default());
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 pub use half::bf16;
+use rayon::prelude::*;
 
 use crate::factor::Vectors;
 
@@ -48,6 +49,20 @@ impl Element for bf16 {
     fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
     }
+}
+
+/// Values that one thread converts at a time.
+const TASK_LEN: usize = 32_768;
+
+/// `x` as what `y` stores, rounded to it.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn convert<A: Element, B: Element>(x: &[A], y: &mut [B]) {
+    assert_eq!(x.len(), y.len(), "convert: lengths differ");
+    y.par_chunks_mut(TASK_LEN).zip(x.par_chunks(TASK_LEN)).for_each(|(y, x)| {
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = B::from_f32(x.to_f32()));
+    });
 }
 
 #[cfg(test)]
@@ -101,6 +116,20 @@ mod tests {
                 s.store(c.as_mut_ptr().add(at), sum);
             }
         }
+    }
+
+    #[test]
+    fn values_are_converted_at_any_length() {
+        for len in [0, 1, TASK_LEN - 1, TASK_LEN, TASK_LEN + 1] {
+            let values: Vec<f32> = (0..len).map(|i| (i % 256) as f32).collect();
+            let (mut stored, mut back) = (vec![bf16::NAN; len], vec![-1.0; len]);
+            convert(&values, &mut stored);
+            convert(&stored, &mut back);
+            assert_eq!(back, values, "length {len}");
+        }
+        let mut stored = [bf16::ZERO];
+        convert(&[1.0 + 1.0 / 256.0 + 1.0 / 1024.0], &mut stored);
+        assert_eq!(stored[0].to_f32(), 1.0 + 1.0 / 128.0);
     }
 
     proptest! {

@@ -11,7 +11,12 @@ const BLOCK: usize = 16;
 ///
 /// # Panics
 /// If the lengths differ or are not whole images.
-pub fn channels_last<E: Element>(x: &[f32], channels: usize, plane_len: usize, y: &mut [E]) {
+pub fn channels_last<A: Element, B: Element>(
+    x: &[A],
+    channels: usize,
+    plane_len: usize,
+    y: &mut [B],
+) {
     exchange(x, (channels, plane_len), y);
 }
 
@@ -19,25 +24,25 @@ pub fn channels_last<E: Element>(x: &[f32], channels: usize, plane_len: usize, y
 ///
 /// # Panics
 /// If the lengths differ or are not whole images.
-pub fn channels_first(x: &[f32], channels: usize, plane_len: usize, y: &mut [f32]) {
+pub fn channels_first<E: Element>(x: &[E], channels: usize, plane_len: usize, y: &mut [E]) {
     exchange(x, (plane_len, channels), y);
 }
 
 /// The transpose of each matrix of `rows × columns`.
-fn exchange<E: Element>(x: &[f32], (rows, columns): (usize, usize), y: &mut [E]) {
+fn exchange<A: Element, B: Element>(x: &[A], (rows, columns): (usize, usize), y: &mut [B]) {
     assert_eq!(x.len(), y.len(), "layout: lengths differ");
     let len = rows * columns;
     assert!(len > 0 && x.len().is_multiple_of(len), "layout: not whole images");
     y.par_chunks_exact_mut(len).zip(x.par_chunks_exact(len)).for_each(|(y, x)| {
         if rows == 1 || columns == 1 {
-            return y.iter_mut().zip(x).for_each(|(y, &x)| *y = E::from_f32(x));
+            return y.iter_mut().zip(x).for_each(|(y, &x)| *y = B::from_f32(x.to_f32()));
         }
         for top in (0..rows).step_by(BLOCK) {
             for left in (0..columns).step_by(BLOCK) {
                 for column in left..columns.min(left + BLOCK) {
                     let to = &mut y[column * rows..][..rows][top..rows.min(top + BLOCK)];
                     for (row, to) in (top..).zip(to) {
-                        *to = E::from_f32(x[row * columns + column]);
+                        *to = B::from_f32(x[row * columns + column].to_f32());
                     }
                 }
             }

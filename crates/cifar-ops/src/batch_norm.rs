@@ -1,6 +1,6 @@
 //! Batch normalisation.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use cifar_kernels::norm::{self, NormShape, Normalised};
 
 use crate::operand::{self, Reader};
@@ -11,9 +11,9 @@ use crate::portable;
 pub struct BatchNormOutput {
     /// The normalised images, `(N, C, H, W)`.
     pub y: Tensor,
-    /// Mean of each channel over the batch, `(C)`; detached.
+    /// Mean of each channel over the batch, `(C)`, f32; detached.
     pub mean: Tensor,
-    /// Biased variance of each channel over the batch, `(C)`; detached. PyTorch's running
+    /// Biased variance of each channel over the batch, `(C)`, f32; detached. PyTorch's running
     /// variance is updated with this times `m / (m − 1)`, `m = N·H·W`.
     pub variance: Tensor,
 }
@@ -24,7 +24,7 @@ pub struct BatchNormOutput {
 /// `x`: `(N, C, H, W)`; `weight`, `bias`: `(C)`. The gradient flows through the statistics.
 ///
 /// # Errors
-/// A tensor that is not f32, of another rank, empty, or of other channels.
+/// A tensor that is neither f32 nor, on a CPU, bf16, of another rank, empty, or of other channels.
 pub fn batch_norm_train(
     x: &Tensor,
     weight: &Tensor,
@@ -38,7 +38,7 @@ pub fn batch_norm_train(
     }
     let x = x.contiguous()?;
     let (mut mean, mut variance) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
-    norm::statistics(Reader::new(OP, &x).values()?, shape, &mut mean, &mut variance);
+    norm::statistics(&Reader::new(OP, &x).values()?, shape, &mut mean, &mut variance);
     let op = BatchNorm {
         op: OP,
         shape,
@@ -57,7 +57,7 @@ pub fn batch_norm_train(
 /// `x`: `(N, C, H, W)`; the others `(C)`. The statistics are constants to the gradient.
 ///
 /// # Errors
-/// A tensor that is not f32, of another rank, empty, or of other channels.
+/// A tensor that is neither f32 nor, on a CPU, bf16, of another rank, empty, or of other channels.
 pub fn batch_norm_eval(
     x: &Tensor,
     running_mean: &Tensor,
@@ -81,8 +81,8 @@ pub fn batch_norm_eval(
     let op = BatchNorm {
         op: OP,
         shape,
-        inv_std: inverse_deviation(&running_var.to_vec1()?, eps),
-        mean: running_mean.to_vec1()?,
+        inv_std: inverse_deviation(&running_var.to_dtype(DType::F32)?.to_vec1()?, eps),
+        mean: running_mean.to_dtype(DType::F32)?.to_vec1()?,
         statistics: Statistics::Given,
     };
     x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
@@ -137,12 +137,12 @@ impl CustomOp3 for BatchNorm {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let x = operand::values(self.op, x, x_layout)?;
-        let scale = self.scale(operand::values(self.op, weight, weight_layout)?);
+        let values = operand::values(self.op, x, x_layout)?;
+        let scale = self.scale(&operand::values(self.op, weight, weight_layout)?);
         let bias = operand::values(self.op, bias, bias_layout)?;
-        let mut y = vec![0.0; x.len()];
-        norm::apply(x, self.shape, &self.mean, &scale, bias, &mut y);
-        Ok((CpuStorage::F32(y), x_layout.shape().clone()))
+        let mut y = vec![0.0; values.len()];
+        norm::apply(&values, self.shape, &self.mean, &scale, &bias, &mut y);
+        Ok((operand::storage(y, x), x_layout.shape().clone()))
     }
 
     fn bwd(
@@ -156,23 +156,22 @@ impl CustomOp3 for BatchNorm {
         let dy = dy.contiguous()?;
         let [x_read, weight_read, dy_read] = [x, weight, &dy].map(|t| Reader::new(self.op, t));
         let (x_values, dy_values) = (x_read.values()?, dy_read.values()?);
-        let shape = self.shape;
+        let (shape, weight_values) = (self.shape, weight_read.values()?);
         let forward =
-            Normalised { mean: &self.mean, inv_std: &self.inv_std, weight: weight_read.values()? };
+            Normalised { mean: &self.mean, inv_std: &self.inv_std, weight: &weight_values };
         let (mut dweight, mut dbias) = (vec![0.0; shape.channels], vec![0.0; shape.channels]);
-        norm::parameter_gradients(x_values, dy_values, shape, forward, &mut dweight, &mut dbias);
+        norm::parameter_gradients(&x_values, &dy_values, shape, forward, &mut dweight, &mut dbias);
         let mut dx = vec![0.0; x_values.len()];
         match self.statistics {
             Statistics::OfTheBatch => {
                 let sums = (&dweight[..], &dbias[..]);
-                norm::input_gradient(x_values, dy_values, shape, forward, sums, &mut dx);
+                norm::input_gradient(&x_values, &dy_values, shape, forward, sums, &mut dx);
             }
             Statistics::Given => {
-                norm::scale_planes(dy_values, shape, &self.scale(forward.weight), &mut dx);
+                norm::scale_planes(&dy_values, shape, &self.scale(forward.weight), &mut dx);
             }
         }
-        let tensor =
-            |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device()).map(Some);
-        Ok((tensor(dx, x)?, tensor(dweight, weight)?, tensor(dbias, bias)?))
+        let gradient = |values, of| operand::gradient(values, of).map(Some);
+        Ok((gradient(dx, x)?, gradient(dweight, weight)?, gradient(dbias, bias)?))
     }
 }

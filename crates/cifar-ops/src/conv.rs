@@ -1,10 +1,11 @@
 //! Two-dimensional convolution.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
+use cifar_kernels::element::bf16;
 use cifar_kernels::layout::{channels_first, channels_last};
 
-use crate::operand::{self, Reader};
+use crate::operand::{self, Reader, Value};
 use crate::portable;
 
 const OP: &str = "conv2d";
@@ -38,11 +39,13 @@ impl Default for Conv2dParams {
 ///
 /// On the CPU the bits of the result are the same for any number of threads; they differ between
 /// machines of different vector instructions. The relative error (L2) is about 3e-7 directly and at
-/// most 1e-5 by Winograd's algorithm; see [`cifar_kernels::conv`].
+/// most 1e-5 by Winograd's algorithm; see [`cifar_kernels::conv`]. In bf16, where products are summed
+/// in f32, it is at most 4e-3 and 1e-2.
 ///
 /// # Errors
-/// A tensor that is not f32, of another rank, empty, of other channels, groups that do not divide
-/// the channels, or a kernel larger than the padded image.
+/// A tensor that is neither f32 nor, on a CPU, bf16, of another dtype than the input, of another
+/// rank, empty, of other channels, groups that do not divide the channels, or a kernel larger than
+/// the padded image.
 pub fn conv2d(
     x: &Tensor,
     weight: &Tensor,
@@ -82,6 +85,14 @@ fn checked(
     if let Some(bias) = bias {
         operand::per_channel(OP, "the bias", bias, out_channels)?;
     }
+    for (name, tensor) in [("the weight", Some(weight)), ("the bias", bias)] {
+        if let Some(dtype) = tensor.map(Tensor::dtype).filter(|&dtype| dtype != x.dtype()) {
+            bail!(
+                "{OP}: the input is {:?}, {name} {dtype:?}; convert one with to_dtype",
+                x.dtype()
+            );
+        }
+    }
     operand::window_fits(OP, height, kernel_height, stride, padding)?;
     operand::window_fits(OP, width, kernel_width, stride, padding)?;
     Ok(Conv2d {
@@ -106,64 +117,98 @@ impl Convolution {
     fn forward(
         &self,
         (x, x_layout): (&CpuStorage, &Layout),
-        (weight, weight_layout): (&CpuStorage, &Layout),
+        weight: (&CpuStorage, &Layout),
         bias: Option<&[f32]>,
     ) -> Result<(CpuStorage, Shape)> {
         let (conv, n_images) = (&self.conv, x_layout.dims()[0]);
-        let x = pixels(operand::values(OP, x, x_layout)?, conv.in_channels, conv.in_len());
-        let mut filters = Filters::new(*conv, Pass::Forward, self.algorithm);
-        filters.pack(operand::values(OP, weight, weight_layout)?);
-        let mut y = vec![0.0; n_images * conv.out_len()];
-        conv::forward(&filters, &x, Epilogue { bias, ..Epilogue::default() }, &mut y);
-        let y = planes(&y, conv.out_channels, conv.out_len());
+        let weight = operand::values(OP, weight.0, weight.1)?;
+        let y = match x {
+            CpuStorage::BF16(_) => {
+                self.forward_in::<bf16>(operand::stored_values(OP, x, x_layout)?, &weight, bias)
+            }
+            _ => self.forward_in::<f32>(operand::stored_values(OP, x, x_layout)?, &weight, bias),
+        };
         let shape = (n_images, conv.out_channels, conv.out_height(), conv.out_width());
-        Ok((CpuStorage::F32(y), Shape::from(shape)))
+        Ok((y, Shape::from(shape)))
     }
 
-    /// Gradients of `x` and `weight`, each only if something asks for it, and of the bias.
-    fn gradients(&self, x: &Tensor, weight: &Tensor, dy: &Tensor) -> Result<Gradients> {
+    fn forward_in<E: Value>(&self, x: &[E], weight: &[f32], bias: Option<&[f32]>) -> CpuStorage {
+        let conv = &self.conv;
+        let mut filters = Filters::new(*conv, Pass::Forward, self.algorithm);
+        filters.pack(weight);
+        let mut y = vec![E::default(); x.len() / conv.in_len() * conv.out_len()];
+        let x = pixels(x, conv.in_channels, conv.in_len());
+        conv::forward(&filters, &x, Epilogue { bias, ..Epilogue::default() }, &mut y);
+        E::to_cpu_storage_owned(planes(&y, conv.out_channels, conv.out_len()))
+    }
+
+    fn gradients(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        dy: &Tensor,
+    ) -> Result<Gradients> {
+        match x.dtype() {
+            DType::BF16 => self.gradients_in::<bf16>(x, weight, bias, dy),
+            _ => self.gradients_in::<f32>(x, weight, bias, dy),
+        }
+    }
+
+    fn gradients_in<E: Value>(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        dy: &Tensor,
+    ) -> Result<Gradients> {
         let conv = &self.conv;
         let dy = dy.contiguous()?;
-        let dy = pixels(Reader::new(OP, &dy).values()?, conv.out_channels, conv.out_len());
-        let dx = if x.track_op() {
+        let dy = Reader::new(OP, &dy);
+        let dy = pixels(dy.stored_values::<E>()?, conv.out_channels, conv.out_len());
+        let mut gradients = Gradients::default();
+        if x.track_op() {
             let mut filters = Filters::new(*conv, Pass::InputGradient, self.algorithm);
-            filters.pack(Reader::new(OP, weight).values()?);
-            let mut dx = vec![0.0; x.elem_count()];
+            filters.pack(&Reader::new(OP, weight).values()?);
+            let mut dx = vec![E::default(); x.elem_count()];
             conv::input_gradient(&filters, &dy, false, &mut dx);
             let dx = planes(&dx, conv.in_channels, conv.in_len());
-            Some(Tensor::from_vec(dx, x.shape(), x.device())?)
-        } else {
-            None
-        };
-        let dweight = if weight.track_op() {
-            let x = pixels(Reader::new(OP, x).values()?, conv.in_channels, conv.in_len());
+            gradients.dx = Some(Tensor::from_vec(dx, x.shape(), x.device())?);
+        }
+        if weight.track_op() {
+            let x = Reader::new(OP, x);
+            let x = pixels(x.stored_values::<E>()?, conv.in_channels, conv.in_len());
             let mut dweight = vec![0.0; weight.elem_count()];
             conv::weight_gradient(conv, self.algorithm, &x, &dy, &mut dweight);
-            Some(Tensor::from_vec(dweight, weight.shape(), weight.device())?)
-        } else {
-            None
-        };
-        Ok(Gradients { dx, dweight, dy })
+            gradients.dweight = Some(operand::gradient(dweight, weight)?);
+        }
+        if let Some(bias) = bias {
+            let mut dbias = vec![0.0; bias.elem_count()];
+            conv::bias_gradient(&dy, &mut dbias);
+            gradients.dbias = Some(operand::gradient(dbias, bias)?);
+        }
+        Ok(gradients)
     }
 }
 
+/// Those of image and weight only if something asks for them, that of the bias if there is one.
+#[derive(Default)]
 struct Gradients {
     dx: Option<Tensor>,
     dweight: Option<Tensor>,
-    /// Channels last.
-    dy: Vec<f32>,
+    dbias: Option<Tensor>,
 }
 
 /// `(N, C, H, W)` to `(N, H, W, C)`; an image holds `image_len` values.
-fn pixels(planes: &[f32], channels: usize, image_len: usize) -> Vec<f32> {
-    let mut pixels = vec![0.0; planes.len()];
+fn pixels<E: Value>(planes: &[E], channels: usize, image_len: usize) -> Vec<E> {
+    let mut pixels = vec![E::default(); planes.len()];
     channels_last(planes, channels, image_len / channels, &mut pixels);
     pixels
 }
 
 /// `(N, H, W, C)` to `(N, C, H, W)`.
-fn planes(pixels: &[f32], channels: usize, image_len: usize) -> Vec<f32> {
-    let mut planes = vec![0.0; pixels.len()];
+fn planes<E: Value>(pixels: &[E], channels: usize, image_len: usize) -> Vec<E> {
+    let mut planes = vec![E::default(); pixels.len()];
     channels_first(pixels, channels, image_len / channels, &mut planes);
     planes
 }
@@ -190,7 +235,7 @@ impl CustomOp2 for Convolution {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let Gradients { dx, dweight, .. } = self.gradients(x, weight, dy)?;
+        let Gradients { dx, dweight, .. } = self.gradients(x, weight, None, dy)?;
         Ok((dx, dweight))
     }
 }
@@ -210,7 +255,7 @@ impl CustomOp3 for Convolution {
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let bias = operand::values(OP, bias, bias_layout)?;
-        self.forward((x, x_layout), (weight, weight_layout), Some(bias))
+        self.forward((x, x_layout), (weight, weight_layout), Some(&bias))
     }
 
     fn bwd(
@@ -221,9 +266,7 @@ impl CustomOp3 for Convolution {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Gradients { dx, dweight, dy } = self.gradients(x, weight, dy)?;
-        let mut dbias = vec![0.0; bias.elem_count()];
-        conv::bias_gradient(&dy, &mut dbias);
-        Ok((dx, dweight, Some(Tensor::from_vec(dbias, bias.shape(), bias.device())?)))
+        let Gradients { dx, dweight, dbias } = self.gradients(x, weight, Some(bias), dy)?;
+        Ok((dx, dweight, dbias))
     }
 }

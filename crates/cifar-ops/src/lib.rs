@@ -1,9 +1,14 @@
 //! Convolutional-network operations as differentiable candle ops.
 //!
 //! Each function takes and returns ordinary candle tensors, and `Tensor::backward` works through
-//! it. Tensors are f32, images `(N, C, H, W)`. On the CPU the work is done by the loops of
-//! `cifar-kernels` and candle's matrix product; on any other device by candle's own operations,
-//! composed so that value and gradient follow the same definitions.
+//! it. Images are `(N, C, H, W)`. On the CPU the work is done by the loops of `cifar-kernels` and
+//! candle's matrix product; on any other device by candle's own operations, composed so that value
+//! and gradient follow the same definitions.
+//!
+//! Tensors are f32, on the CPU also bf16: then values and gradients are stored in bf16, computed
+//! and summed in f32. As in PyTorch, a convolution's weight and bias are of the input's dtype,
+//! while batch normalisation takes f32 weights and statistics for bf16 images; a gradient is of the
+//! dtype of what it belongs to.
 //!
 //! The definitions are PyTorch's, in the places where candle's own differ: the gradient of
 //! [`max_pool2d`] goes whole to one maximum of each window (candle's is multiplied by the share of
@@ -21,6 +26,8 @@ mod operand;
 mod pool;
 mod portable;
 
+#[cfg(test)]
+mod bf16_tests;
 #[cfg(test)]
 mod gradient_tests;
 #[cfg(test)]

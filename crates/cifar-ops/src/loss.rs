@@ -12,8 +12,8 @@ const OP: &str = "cross_entropy";
 /// Cross-entropy of softmax with smoothed labels, averaged over the batch (Szegedy et al. 2016,
 /// arXiv:1512.00567, section 7; PyTorch's `CrossEntropyLoss`).
 ///
-/// `logits`: `(N, K)` f32; `labels`: `(N)` u32 in `0..K`; `label_smoothing` in `[0, 1]`: the weight
-/// of the uniform distribution in the target. Returns a scalar.
+/// `logits`: `(N, K)`; `labels`: `(N)` u32 in `0..K`; `label_smoothing` in `[0, 1]`: the weight
+/// of the uniform distribution in the target. Returns a scalar of the logits' dtype.
 ///
 /// # Errors
 /// Another dtype, rank or length, an empty batch, a label of `K` or more, or a smoothing outside
@@ -55,19 +55,19 @@ impl CustomOp1 for CrossEntropy {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let logits = operand::values(OP, storage, layout)?;
         let mut gradient = vec![0.0; logits.len()];
-        let loss = loss::cross_entropy(logits, &self.classes, self.smoothing, &mut gradient);
+        let loss = loss::cross_entropy(&logits, &self.classes, self.smoothing, &mut gradient);
         // The operation is applied once; were it applied again, to equal logits or not, the first
         // gradient would stay.
         self.gradient.get_or_init(|| gradient);
-        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
+        Ok((operand::storage(vec![loss as f32], storage), Shape::from(())))
     }
 
     fn bwd(&self, logits: &Tensor, _loss: &Tensor, dloss: &Tensor) -> Result<Option<Tensor>> {
         let Some(gradient) = self.gradient.get() else {
             bail!("{OP}: a backward pass without a forward pass");
         };
-        let factor = dloss.to_scalar::<f32>()?;
+        let factor = dloss.to_dtype(DType::F32)?.to_scalar::<f32>()?;
         let dlogits = gradient.iter().map(|&gradient| gradient * factor).collect::<Vec<_>>();
-        Tensor::from_vec(dlogits, logits.shape(), logits.device()).map(Some)
+        operand::gradient(dlogits, logits).map(Some)
     }
 }

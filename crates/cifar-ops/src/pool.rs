@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 use cifar_kernels::pool::{self, PoolShape};
 
 use crate::operand::{self, Reader};
@@ -19,7 +19,7 @@ const AVG: &str = "avg_pool2d";
 /// window in row-major order, as in PyTorch; a NaN counts as larger than any number.
 ///
 /// # Errors
-/// A tensor that is not f32, of another rank, empty, a window larger than the padded image, or a
+/// A tensor that is neither f32 nor, on a CPU, bf16, of another rank, empty, a window larger than the padded image, or a
 /// padding of more than half the window (a window could then lie wholly outside).
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
     let shape = checked(MAX, x, kernel, stride, padding)?;
@@ -37,7 +37,7 @@ pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize, padding: usize) -> R
 /// `x`: `(N, C, H, W)`. Returns `(N, C, OH, OW)` with `OH = (H − kernel) / stride + 1`.
 ///
 /// # Errors
-/// A tensor that is not f32, of another rank, empty, or a window larger than the image.
+/// A tensor that is neither f32 nor, on a CPU, bf16, of another rank, empty, or a window larger than the image.
 pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let shape = checked(AVG, x, kernel, stride, 0)?;
     if !x.device().is_cpu() {
@@ -49,10 +49,11 @@ pub fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
 /// The mean of each plane: `(N, C, H, W)` to `(N, C, 1, 1)`.
 ///
 /// # Errors
-/// A tensor that is not f32, of another rank, or empty.
+/// A tensor that is neither f32 nor, on a CPU, bf16, of another rank, or empty.
 pub fn global_avg_pool2d(x: &Tensor) -> Result<Tensor> {
     operand::of_rank::<4>("global_avg_pool2d", "the input", x)?;
-    x.contiguous()?.mean_keepdim((2, 3))
+    // Sums of bf16 would be rounded to it on the way.
+    x.contiguous()?.to_dtype(DType::F32)?.mean_keepdim((2, 3))?.to_dtype(x.dtype())
 }
 
 fn checked(
@@ -88,9 +89,9 @@ impl CustomOp1 for MaxPool2d {
         let x = operand::values(MAX, storage, layout)?;
         let shape = pooled(layout.dims(), &self.shape);
         let (mut y, mut argmax) = (vec![0.0; shape.elem_count()], vec![0; shape.elem_count()]);
-        pool::max_pool(x, &self.shape, &mut y, &mut argmax);
+        pool::max_pool(&x, &self.shape, &mut y, &mut argmax);
         self.argmax.get_or_init(|| argmax);
-        Ok((CpuStorage::F32(y), shape))
+        Ok((operand::storage(y, storage), shape))
     }
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
@@ -99,8 +100,8 @@ impl CustomOp1 for MaxPool2d {
         };
         let dy = dy.contiguous()?;
         let mut dx = vec![0.0; x.elem_count()];
-        pool::max_pool_backward(Reader::new(MAX, &dy).values()?, argmax, &self.shape, &mut dx);
-        Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+        pool::max_pool_backward(&Reader::new(MAX, &dy).values()?, argmax, &self.shape, &mut dx);
+        operand::gradient(dx, x).map(Some)
     }
 }
 
@@ -117,14 +118,14 @@ impl CustomOp1 for AvgPool2d {
         let x = operand::values(AVG, storage, layout)?;
         let shape = pooled(layout.dims(), &self.shape);
         let mut y = vec![0.0; shape.elem_count()];
-        pool::avg_pool(x, &self.shape, &mut y);
-        Ok((CpuStorage::F32(y), shape))
+        pool::avg_pool(&x, &self.shape, &mut y);
+        Ok((operand::storage(y, storage), shape))
     }
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
         let mut dx = vec![0.0; x.elem_count()];
-        pool::avg_pool_backward(Reader::new(AVG, &dy).values()?, &self.shape, &mut dx);
-        Tensor::from_vec(dx, x.shape(), x.device()).map(Some)
+        pool::avg_pool_backward(&Reader::new(AVG, &dy).values()?, &self.shape, &mut dx);
+        operand::gradient(dx, x).map(Some)
     }
 }

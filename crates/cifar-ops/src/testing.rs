@@ -1,6 +1,6 @@
 //! Inputs and comparisons for tests.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 
 /// Values of no pattern in −1..1, a function of `seed`.
 pub(crate) fn noise(dims: &[usize], seed: u32) -> Tensor {
@@ -38,11 +38,11 @@ pub(crate) fn gradients(
 
 /// The `r` of [`gradients`].
 pub(crate) fn direction(y: &Tensor) -> Tensor {
-    noise(y.dims(), 77)
+    noise(y.dims(), 77).to_dtype(y.dtype()).unwrap()
 }
 
 pub(crate) fn values(x: &Tensor) -> Vec<f32> {
-    x.flatten_all().unwrap().to_vec1().unwrap()
+    x.flatten_all().unwrap().to_dtype(DType::F32).unwrap().to_vec1().unwrap()
 }
 
 /// Differences of at most `tolerance` relative to the largest value, at least 1.

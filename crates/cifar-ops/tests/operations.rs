@@ -230,6 +230,16 @@ fn shapes_that_contradict_each_other_are_refused_with_both() {
 }
 
 #[test]
+fn a_convolution_of_two_dtypes_is_refused_with_both() {
+    let stored = |x: &Tensor| x.to_dtype(DType::BF16).unwrap();
+    let (x, weight, bias) = (wave(&[2, 3, 4, 4]), wave(&[4, 3, 3, 3]), wave(&[4]));
+    let message = refusal(conv2d(&stored(&x), &weight, None, PLAIN));
+    assert!(message.contains("the input is BF16, the weight F32"), "{message}");
+    let message = refusal(conv2d(&x, &weight, Some(&stored(&bias)), PLAIN));
+    assert!(message.contains("the input is F32, the bias BF16"), "{message}");
+}
+
+#[test]
 fn labels_out_of_range_are_refused_with_their_row() {
     let logits = wave(&[2, 3]);
     let labels = |values: &[u32]| Tensor::new(values, &Device::Cpu).unwrap();

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use cifar_ops::{Conv2dParams, conv2d};
 
 const MARK: &str = "bits: ";
@@ -23,9 +23,13 @@ fn wave(dims: &[usize]) -> Tensor {
 /// FNV-1a of the bits of some convolutions and their gradients.
 fn fingerprint() -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    for (channels, side, stride) in [(64, 16, 1), (40, 17, 2), (3, 32, 1)] {
-        let x = Var::from_tensor(&wave(&[6, channels, side, side])).unwrap();
-        let weight = Var::from_tensor(&wave(&[72, channels, 3, 3])).unwrap();
+    let shapes = [(64, 16, 1), (40, 17, 2), (3, 32, 1)];
+    let with = |dtype| shapes.map(|(channels, side, stride)| (dtype, channels, side, stride));
+    for (dtype, channels, side, stride) in [DType::F32, DType::BF16].map(with).concat() {
+        let variable =
+            |dims: &[usize]| Var::from_tensor(&wave(dims).to_dtype(dtype).unwrap()).unwrap();
+        let x = variable(&[6, channels, side, side]);
+        let weight = variable(&[72, channels, 3, 3]);
         let y = conv2d(
             &x,
             &weight,
@@ -35,7 +39,8 @@ fn fingerprint() -> u64 {
         .unwrap();
         let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
         for tensor in [&y, gradients.get(&x).unwrap(), gradients.get(&weight).unwrap()] {
-            for value in tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap() {
+            let values = tensor.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
+            for value in values.to_vec1::<f32>().unwrap() {
                 hash = (hash ^ u64::from(value.to_bits())).wrapping_mul(0x100_0000_01b3);
             }
         }

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::element::bf16;
+use crate::test_values::narrow;
 
 const SIZE: ImageSize = ImageSize { channels: 3, height: 32, width: 32 };
 
@@ -64,7 +66,12 @@ proptest! {
         crop_flip(&src, size, window, &mut cropped);
         normalise(&cropped, size.plane_len(), &mean, &std, &mut want);
         crop_flip_normalise(&src, size, window, &mean, &std, &mut got);
-        prop_assert_eq!(got, want);
+        prop_assert_eq!(&got, &want);
+        let mut rounded = vec![bf16::ONE; size.len()];
+        crop_flip_normalise(&src, size, window, &mean, &std, &mut rounded);
+        prop_assert_eq!(&rounded, &narrow::<bf16>(&want));
+        normalise(&cropped, size.plane_len(), &mean, &std, &mut rounded);
+        prop_assert_eq!(rounded, narrow::<bf16>(&want));
     }
 
     #[test]
@@ -73,7 +80,10 @@ proptest! {
     ) {
         let size = ImageSize { channels: 2, height, width };
         let mut image = vec![1.0; size.len()];
+        let mut rounded = narrow::<bf16>(&image);
         cutout(&mut image, size, top, left, side);
+        cutout(&mut rounded, size, top, left, side);
+        prop_assert_eq!(rounded, narrow::<bf16>(&image));
         for (i, value) in image.into_iter().enumerate() {
             let (y, x) = ((i / width % height) as i32, (i % width) as i32);
             let cut = (top..top + side as i32).contains(&y) && (left..left + side as i32).contains(&x);

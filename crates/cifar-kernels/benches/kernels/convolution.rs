@@ -1,0 +1,84 @@
+//! Convolutions with weights packed beforehand.
+
+use cifar_kernels::conv::{
+    Algorithm, Conv2d, Epilogue, Filters, Pass, forward, input_gradient, weight_gradient,
+};
+use cifar_kernels::element::{Element, bf16};
+use criterion::{BenchmarkId, Criterion, Throughput};
+
+use crate::shapes::{AIRNET, SMALL_RESNET};
+use crate::{N_IMAGES, noise};
+
+pub(crate) fn bench_all(criterion: &mut Criterion) {
+    for (network, convs) in [("small-resnet", &SMALL_RESNET[..]), ("airnet", &AIRNET[..])] {
+        for conv in convs {
+            bench_precisions(criterion, network, conv, Algorithm::Direct);
+            if conv.algorithm() == Algorithm::Winograd {
+                bench_precisions(criterion, network, conv, Algorithm::Winograd);
+            }
+        }
+    }
+}
+
+fn bench_precisions(criterion: &mut Criterion, network: &str, conv: &Conv2d, algorithm: Algorithm) {
+    bench::<f32>(criterion, network, conv, algorithm);
+    bench::<bf16>(criterion, network, conv, algorithm);
+}
+
+struct Operands<E: Element> {
+    x: Vec<E>,
+    y: Vec<E>,
+    dweight: Vec<f32>,
+    /// For the forward pass, and for the input's gradient.
+    filters: [Filters<E>; 2],
+}
+
+impl<E: Element> Operands<E> {
+    fn new(conv: &Conv2d, algorithm: Algorithm) -> Self {
+        let weight = noise(conv.weight_len());
+        let filters = [Pass::Forward, Pass::InputGradient].map(|pass| {
+            let mut filters = Filters::new(*conv, pass, algorithm);
+            filters.pack(&weight);
+            filters
+        });
+        let (x, y) = (noise(N_IMAGES * conv.in_len()), noise(N_IMAGES * conv.out_len()));
+        Self { x, y, dweight: weight, filters }
+    }
+}
+
+fn bench<E: Element>(
+    criterion: &mut Criterion,
+    network: &str,
+    conv: &Conv2d,
+    algorithm: Algorithm,
+) {
+    let Conv2d { in_channels, out_channels, height, kernel_height, stride, .. } = conv;
+    let shape = format!(
+        "{network} {in_channels}-{out_channels} side {height} window {kernel_height} stride {stride}"
+    );
+    let id = |pass: &str| {
+        let algorithm = format!("{algorithm:?}").to_lowercase();
+        BenchmarkId::new(format!("{pass} {} {algorithm}", E::NAME), &shape)
+    };
+    // Made by the first that runs, so that what is filtered out costs nothing.
+    let mut operands = None;
+    let mut made = || Operands::<E>::new(conv, algorithm);
+    let mut group = criterion.benchmark_group("convolution");
+    group.throughput(Throughput::Elements(2 * N_IMAGES as u64 * conv.multiply_adds()));
+    group.bench_function(id("forward"), |bencher| {
+        let Operands { x, y, filters, .. } = operands.get_or_insert_with(&mut made);
+        bencher.iter(|| forward(&filters[0], x, Epilogue::default(), y));
+    });
+    // Nothing asks for the gradient of the pictures.
+    if *in_channels > 3 {
+        group.bench_function(id("input gradient"), |bencher| {
+            let Operands { x, y, filters, .. } = operands.get_or_insert_with(&mut made);
+            bencher.iter(|| input_gradient(&filters[1], y, false, x));
+        });
+    }
+    group.bench_function(id("weight gradient"), |bencher| {
+        let Operands { x, y, dweight, .. } = operands.get_or_insert_with(&mut made);
+        bencher.iter(|| weight_gradient(conv, algorithm, x, y, dweight));
+    });
+    group.finish();
+}
