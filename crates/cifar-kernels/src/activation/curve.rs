@@ -123,7 +123,7 @@ struct Normal<V> {
 const T: f32 = 0.35;
 const Q: [f32; 9] = [
     0.139_621_31,
-    0.139_863_51,
+    0.139_863_5,
     0.119_821_3,
     0.105_552_46,
     -0.023_212_25,
@@ -149,7 +149,7 @@ fn normal<S: Simd>(s: S, v: S::V) -> Normal<S::V> {
     let tail = s.mul(s.mul(t, polynomial(s, t, &Q)), e);
     Normal {
         distribution: s.if_above(v, s.splat(0.0), s.sub(one, tail), tail),
-        density: s.mul(e, s.splat(0.398_942_28)), // 1 / √(2π)
+        density: s.mul(e, s.splat(0.398_942_3)), // 1 / √(2π)
     }
 }
 
@@ -160,10 +160,10 @@ fn normal<S: Simd>(s: S, v: S::V) -> Normal<S::V> {
 /// (<https://www.netlib.org/cephes/>, `single/expf.c`).
 #[inline(always)]
 fn exp_of_sum<S: Simd>(s: S, high: S::V, low: S::V) -> S::V {
-    const LN_2_HIGH: f32 = 0.693_359_375; // of 9 bits: exact times a whole number
+    const LN_2_HIGH: f32 = 355.0 / 512.0; // of 9 bits: exact times a whole number
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     const POLYNOMIAL: [f32; 6] =
-        [0.500_000_01, 0.166_666_65, 0.041_665_796, 0.008_333_452, 0.001_398_2, 0.000_198_756_92];
+        [0.5, 0.166_666_65, 0.041_665_796, 0.008_333_452, 0.001_398_2, 0.000_198_756_92];
     let exponent = s.mul(s.add(high, low), s.splat(std::f32::consts::LOG2_E));
     let exponent = nearest(s, exponent, 1.0);
     let rest = s.sub(high, s.mul(exponent, s.splat(LN_2_HIGH)));
