@@ -7,6 +7,7 @@ use std::sync::Arc;
 use candle_core::Device;
 use cifar_data::{Dataset, Loader, LoaderConfig};
 use cifar_models::{Model, build};
+use cifar_net::{Activation, Net};
 use cifar_testkit::RECORD_LEN;
 use cifar_train::Recipe;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ const N_IMAGES: usize = 2000;
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) model: String,
+    /// In the place of the network's ReLUs.
+    activation: Option<Curved>,
     pub(crate) batch_size: usize,
     pub(crate) n_steps: usize,
     optimizer: Optimizer,
@@ -27,6 +30,14 @@ pub(crate) struct Case {
     one_cycle: bool,
     clip_norm: Option<f64>,
     label_smoothing: f64,
+}
+
+/// Activations that no model of `cifar-models` has.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Curved {
+    Gelu,
+    Silu,
 }
 
 /// Arguments of `torch.optim.SGD` and `torch.optim.AdamW`, by torch's names.
@@ -46,10 +57,18 @@ impl Case {
         Self::all().into_iter().find(|case| case.name == name).expect("the case is in cases.json")
     }
 
+    pub(crate) fn net(&self) -> Net {
+        let net = build(&self.model, 10).expect("build the network");
+        match self.activation {
+            None => net,
+            Some(Curved::Gelu) => net.with_activation(Activation::Gelu),
+            Some(Curved::Silu) => net.with_activation(Activation::Silu),
+        }
+    }
+
     /// The network with the weights that both sides start from.
     pub(crate) fn model(&self) -> Model {
-        let net = build(&self.model, 10).expect("build the network");
-        Model::initialise(net, 0, &Device::Cpu).expect("make its weights")
+        Model::initialise(self.net(), 0, &Device::Cpu).expect("make its weights")
     }
 
     /// What a user would write to train like this.

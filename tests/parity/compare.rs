@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::ModuleT;
-use cifar_models::{Model, build};
+use cifar_models::Model;
 use cifar_net::{Executor, Inference};
 use cifar_train::{
     Convolution, Engine, Event, Learner, Limits, Observer, Outcome, Precision, Recipe, Trainer,
@@ -39,11 +39,7 @@ pub(crate) fn compare(case: &Case, folder: &Path) {
     }
 
     // The other way round: a file that PyTorch wrote.
-    let written = Model::load(
-        build(&case.model, 10).unwrap(),
-        &folder.join("after.safetensors"),
-        &Device::Cpu,
-    );
+    let written = Model::load(case.net(), &folder.join("after.safetensors"), &Device::Cpu);
     let logits = written.unwrap().module.forward_t(&images(case, &chosen), false).unwrap();
     Report { case: &case.name, way: Way::Autograd }.one(
         "logits with PyTorch's weights",

@@ -79,6 +79,24 @@ fn small_resnet_adamw_onecycle_clip() {
 
 #[test]
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn simplenet_gelu() {
+    check("simplenet-gelu");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn small_resnet_gelu() {
+    check("small-resnet-gelu");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn small_resnet_silu() {
+    check("small-resnet-silu");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn schedules() {
     let file = exchange("schedules").join("curves.json");
     run_reference(&[Path::new("schedules"), &file]);
@@ -93,6 +111,9 @@ fn every_case_has_its_test_and_a_valid_recipe() {
         "simplenet-adamw-onecycle-clip-smoothing",
         "small-resnet-momentum",
         "small-resnet-adamw-onecycle-clip",
+        "simplenet-gelu",
+        "small-resnet-gelu",
+        "small-resnet-silu",
     ];
     let cases = Case::all();
     assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), tested);

@@ -73,6 +73,19 @@ class SmallResNet(nn.Module):
 
 
 MODELS = {"simplenet": SimpleNet, "small-resnet": SmallResNet}
+ACTIVATIONS = {"gelu": nn.GELU, "silu": nn.SiLU}
+
+
+def build(case):
+    """The case's model, with the case's activation in the place of its ReLUs."""
+    model = MODELS[case["model"]]()
+    if case["activation"] is not None:
+        for parent in list(model.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.ReLU):
+                    setattr(parent, name, ACTIVATIONS[case["activation"]]())
+    return model
+
 
 # A decision this many standard deviations of rounding away from its threshold is safe; where no
 # batch of so many tries is, the safest of them serves.
@@ -83,7 +96,7 @@ class Learner:
     """A model with its optimiser and schedule, in one precision."""
 
     def __init__(self, case, weights, dtype):
-        self.model = MODELS[case["model"]]().to(dtype)
+        self.model = build(case).to(dtype)
         self.model.load_state_dict(weights, strict=True)
         options = dict(case["optimizer"])
         kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[options.pop("kind")]
@@ -136,11 +149,11 @@ def record_decisions(model):
 
 
 def lead(x):
-    """How far the largest value of each 2x2 window is ahead; a window of zeros passes no gradient on."""
+    """How far the largest value of each 2x2 window is ahead; behind a ReLU a window of zeros passes no gradient on."""
     n, c, h, w = x.shape
     windows = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 2, 4, 3, 5).reshape(-1, 4)
     first, second = windows.topk(2, dim=1).values.unbind(dim=1)
-    return torch.where(first > 0, first - second, torch.inf)
+    return torch.where(first != 0, first - second, torch.inf)
 
 
 def pick_batch(single, double, images, batches):
@@ -156,7 +169,8 @@ def pick_batch(single, double, images, batches):
         if rounding is None:
             exact = double.decide(images[batch].double())
             rounding = [spread(a - b) for a, b in zip(values, exact, strict=True)]
-        margin = min((v.abs().min() / sigma).item() for v, sigma in zip(values, rounding, strict=True))
+        margins = ((v.abs().min() / sigma).item() for v, sigma in zip(values, rounding, strict=True))
+        margin = min(margins, default=torch.inf)  # nothing is decided without a ReLU or a max-pool
         if margin > best_margin:
             best, best_margin = batch, margin
         if margin > SAFE:

@@ -12,13 +12,14 @@ use half::bf16;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-pub(crate) mod channels;
+mod blocks;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
+pub(crate) use blocks::{in_blocks, load, store};
 pub(crate) use portable::{Lane, Portable};
 
 /// The operations on one vector. A value of an implementing type is a proof that the machine has
@@ -38,6 +39,7 @@ pub trait Simd: Copy {
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a·b + c`, rounded once where the machine can.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `max(v, 0)`; a NaN stays NaN.
@@ -46,6 +48,8 @@ pub trait Simd: Copy {
     fn gated(self, gate: Self::V, v: Self::V) -> Self::V;
     /// `a` where `x` is above `y` or NaN, else `b`. The bits of `a` and `b` are left as they are.
     fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    /// `2^n` for whole `n` in `-126..=127`; anything for others.
+    fn pow2(self, n: Self::V) -> Self::V;
     /// As [`Simd::load`], of bf16.
     ///
     /// # Safety
@@ -62,6 +66,10 @@ pub trait Simd: Copy {
     /// subnormal values for 0 here.
     fn pairs_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 }
+
+/// Added to a whole number in `-126..=127`, it puts the exponent field of the number's power of two
+/// into the lowest bits of the sum: `2^23`, whose last place is 1, and the field's bias.
+const POW2_OFFSET: f32 = 8_388_608.0 + 127.0;
 
 /// `per_isa!(pub(crate) fn NAME(ARGUMENTS) = BODY)`: a function `NAME(isa, ARGUMENTS)` that calls
 /// `BODY::<S, M>(simd, ARGUMENTS)`, compiled for each instruction set, with `M` the rows of a tile

@@ -1,6 +1,12 @@
-//! Values that the tests of several kernels work on.
+//! Values that the tests of several kernels work on, and the instruction sets they run with.
 
 use crate::element::Element;
+use crate::isa::Isa;
+
+/// Runs `f` with each set of instructions that the machine has.
+pub(crate) fn on_every_isa(f: impl Fn(Isa)) {
+    Isa::available().for_each(|isa| isa.force(|| f(isa)));
+}
 
 /// The same values for the same seed, in `-1..1`.
 pub(crate) fn noise(len: usize, seed: u64) -> Vec<f32> {

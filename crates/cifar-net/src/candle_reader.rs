@@ -2,7 +2,9 @@
 
 use candle_core::{Context, Error, ModuleT, Result, Tensor, bail};
 use candle_nn::{Linear, Module, VarBuilder};
-use cifar_ops::{Algorithm, Conv2dParams, avg_pool2d, conv2d, global_avg_pool2d, max_pool2d, relu};
+use cifar_ops::{
+    Algorithm, Conv2dParams, activate, avg_pool2d, conv2d, global_avg_pool2d, max_pool2d,
+};
 
 use crate::parameters::child_path;
 use crate::{Activation, AvgPool2d, Init, Layer, MaxPool2d, Net, Node, ParameterSpec};
@@ -168,7 +170,7 @@ impl Unit {
                     None => xs.clone(),
                 };
                 (ys + shortcut)
-                    .and_then(|sum| activate(*activation, &sum))
+                    .and_then(|sum| activate(&sum, *activation))
                     .map_err(self.name_it())?
             }
             plain => plain.forward(xs, mode).map_err(self.name_it())?,
@@ -188,7 +190,7 @@ impl Op {
         match self {
             Self::Conv2d { weight, bias, params } => conv2d(xs, weight, bias.as_ref(), *params),
             Self::BatchNorm2d(norm) => norm.forward(xs, mode),
-            Self::Activation(activation) => activate(*activation, xs),
+            Self::Activation(activation) => activate(xs, *activation),
             Self::MaxPool2d(pool) => max_pool2d(xs, pool.kernel, pool.stride, 0),
             Self::AvgPool2d(pool) => avg_pool2d(xs, pool.kernel, pool.stride),
             Self::GlobalAvgPool => global_avg_pool2d(xs),
@@ -199,12 +201,6 @@ impl Op {
                 bail!("a container is not a plain layer")
             }
         }
-    }
-}
-
-fn activate(activation: Activation, xs: &Tensor) -> Result<Tensor> {
-    match activation {
-        Activation::Relu => relu(xs),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Fields and constructors follow `torch.nn`, so that a net reads like the module it mirrors.
 
+pub use cifar_kernels::activation::Activation;
+
 /// A layer and the name it has in its parent, as in PyTorch's `named_children`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -51,7 +53,7 @@ impl Layer {
         match self {
             Self::Conv2d(_) => "Conv2d",
             Self::BatchNorm2d(_) => "BatchNorm2d",
-            Self::Activation(Activation::Relu) => "ReLU",
+            Self::Activation(activation) => activation.name(),
             Self::MaxPool2d(_) => "MaxPool2d",
             Self::AvgPool2d(_) => "AvgPool2d",
             Self::GlobalAvgPool => "GlobalAvgPool",
@@ -150,13 +152,6 @@ impl BatchNorm2d {
     pub fn new(channels: usize) -> Self {
         Self { channels, eps: 1e-5, momentum: 0.1 }
     }
-}
-
-/// A function of each value alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// `max(x, 0)`.
-    Relu,
 }
 
 /// Maximum over square windows; windows that would leave the map are dropped.

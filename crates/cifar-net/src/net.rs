@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::parameters::child_path;
 use crate::shape::{Inferred, Misfit, flatten_shape, global_avg_pool_shape};
-use crate::{FeatureShape, Layer, NetError, Node, Residual};
+use crate::{Activation, FeatureShape, Layer, NetError, Node, Residual};
 
 /// An image classifier as data: images in, one score (logit) per class out.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,8 +53,29 @@ impl Net {
         Ok(walk.steps)
     }
 
+    /// The same net with this activation in the place of every other; no name changes.
+    pub fn with_activation(mut self, activation: Activation) -> Self {
+        self.layers.iter_mut().for_each(|node| replace_activations(node, activation));
+        self
+    }
+
     fn require_positive(&self, field: &'static str, value: usize) -> Result<(), NetError> {
         if value == 0 { Err(NetError::Zero { path: self.name.clone(), field }) } else { Ok(()) }
+    }
+}
+
+fn replace_activations(node: &mut Node, activation: Activation) {
+    match &mut node.layer {
+        Layer::Activation(old) => *old = activation,
+        Layer::Sequential(sequential) => {
+            sequential.nodes.iter_mut().for_each(|node| replace_activations(node, activation));
+        }
+        Layer::Residual(residual) => {
+            residual.activation = activation;
+            let nodes = std::iter::once(&mut residual.body).chain(&mut residual.shortcut);
+            nodes.for_each(|node| replace_activations(node, activation));
+        }
+        _ => {}
     }
 }
 

@@ -1,12 +1,10 @@
 //! Activation functions.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-use cifar_kernels::activation;
+use cifar_kernels::activation::{self, Activation};
 
 use crate::operand::{self, Reader};
 use crate::portable;
-
-const OP: &str = "relu";
 
 /// `max(x, 0)` of every value of a tensor of any shape; a NaN stays NaN.
 ///
@@ -15,32 +13,63 @@ const OP: &str = "relu";
 /// # Errors
 /// A tensor that is neither f32 nor, on a CPU, bf16.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
-    operand::float_only(OP, "the input", x)?;
-    if !x.device().is_cpu() {
-        return portable::relu(x);
-    }
-    x.contiguous()?.apply_op1(Relu)
+    activate(x, Activation::Relu)
 }
 
-struct Relu;
+/// [`Activation::Gelu`], by the error function, of every value of a tensor of any shape.
+///
+/// # Errors
+/// A tensor that is neither f32 nor, on a CPU, bf16.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    activate(x, Activation::Gelu)
+}
 
-impl CustomOp1 for Relu {
+/// [`Activation::Silu`] of every value of a tensor of any shape.
+///
+/// # Errors
+/// A tensor that is neither f32 nor, on a CPU, bf16.
+pub fn silu(x: &Tensor) -> Result<Tensor> {
+    activate(x, Activation::Silu)
+}
+
+/// An activation of every value of a tensor of any shape.
+///
+/// # Errors
+/// A tensor that is neither f32 nor, on a CPU, bf16.
+pub fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    operand::float_only(name(activation), "the input", x)?;
+    if !x.device().is_cpu() {
+        return portable::activate(x, activation);
+    }
+    x.contiguous()?.apply_op1(Activate(activation))
+}
+
+fn name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Relu => "relu",
+        Activation::Gelu => "gelu",
+        Activation::Silu => "silu",
+    }
+}
+
+struct Activate(Activation);
+
+impl CustomOp1 for Activate {
     fn name(&self) -> &'static str {
-        OP
+        name(self.0)
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let x = operand::values(OP, storage, layout)?;
+        let x = operand::values(self.name(), storage, layout)?;
         let mut y = vec![0.0; x.len()];
-        activation::relu(&x, &mut y);
+        activation::apply(Some(self.0), Some(&x), None, &mut y);
         Ok((operand::storage(y, storage), layout.shape().clone()))
     }
 
-    fn bwd(&self, _x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
-        let (y_values, dy_values) = (Reader::new(OP, y), Reader::new(OP, &dy));
-        let mut dx = vec![0.0; y.elem_count()];
-        activation::relu_backward(&y_values.values()?, &dy_values.values()?, &mut dx);
-        operand::gradient(dx, y).map(Some)
+        let mut dx = Reader::new(self.name(), &dy).values()?.into_owned();
+        activation::gradient(self.0, &Reader::new(self.name(), x).values()?, None, &mut dx);
+        operand::gradient(dx, x).map(Some)
     }
 }

@@ -3,8 +3,8 @@
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::testing::{gradients, noise, values, whole};
+use crate::{Activation, activate, cross_entropy, global_avg_pool2d, max_pool2d, portable};
 use crate::{Algorithm, Conv2dParams, avg_pool2d, batch_norm_eval, batch_norm_train, conv2d};
-use crate::{cross_entropy, global_avg_pool2d, max_pool2d, portable, relu};
 
 /// Relative distance (L2) that is allowed: values are rounded to 8 bits.
 const BOUND: f64 = 1e-2;
@@ -98,7 +98,10 @@ fn the_statistics_of_a_bf16_batch_are_f32() {
 #[test]
 fn pools_and_relu() {
     let x = [whole(&[3, 4, 7, 7], 5)];
-    agree(&x, true, |t| relu(&t[0]), |t| portable::relu(&t[0]));
+    for activation in Activation::ALL {
+        let candles = |t: &[Tensor]| portable::activate(&t[0], activation);
+        agree(&x, true, |t| activate(&t[0], activation), candles);
+    }
     let noise = [noise(&[3, 4, 7, 7], 6)];
     agree(&noise, true, |t| max_pool2d(&t[0], 3, 2, 1), |t| portable::max_pool2d(&t[0], 3, 2, 1));
     agree(&noise, true, |t| avg_pool2d(&t[0], 2, 2), |t| portable::avg_pool2d(&t[0], 2, 2));

@@ -4,8 +4,8 @@ use candle_core::{Device, Result, Tensor};
 use proptest::prelude::*;
 
 use crate::testing::{direction, gradients, noise, values};
+use crate::{Activation, activate, conv_bn_act, cross_entropy, global_avg_pool2d, max_pool2d};
 use crate::{Conv2dParams, avg_pool2d, batch_norm_eval, batch_norm_train, conv2d};
-use crate::{cross_entropy, global_avg_pool2d, max_pool2d, relu};
 
 /// Compares each gradient of `Σ f·r` with a central difference of width `2·step`; the sum is taken
 /// in f64, so what is lost is the rounding of `f` itself.
@@ -113,7 +113,27 @@ fn average_pools() {
 
 #[test]
 fn relu_away_from_zero() {
-    check(&[distinct(&[2, 3, 4], 6)], 2e-3, 1e-3, |t| relu(&t[0]));
+    check(&[distinct(&[2, 3, 4], 6)], 2e-3, 1e-3, |t| activate(&t[0], Activation::Relu));
+}
+
+#[test]
+fn gelu_and_silu() {
+    let x = [(noise(&[4, 5, 6], 8) * 4.0).unwrap()];
+    for activation in [Activation::Gelu, Activation::Silu] {
+        check(&x, 1e-2, 2e-4, |t| activate(&t[0], activation));
+    }
+}
+
+#[test]
+fn convolution_batch_norm_and_activation_at_once() {
+    let inputs = [noise(&[3, 2, 3, 3], 1), noise(&[2, 2, 2, 2], 2), noise(&[2], 3), noise(&[2], 4)];
+    let params =
+        Conv2dParams { padding: 1, algorithm: crate::Algorithm::Direct, ..Conv2dParams::default() };
+    for activation in [None, Some(Activation::Gelu), Some(Activation::Silu)] {
+        check(&inputs, 1e-2, 2e-3, |t| {
+            Ok(conv_bn_act(&t[0], &t[1], params, &t[2], &t[3], 1e-5, activation)?.y)
+        });
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@
 //! The definitions are PyTorch's, in the places where candle's own differ: the gradient of
 //! [`max_pool2d`] goes whole to one maximum of each window (candle's is multiplied by the share of
 //! the window that equals the maximum) and windows may overlap and be padded; the gradient of
-//! [`relu`] at 0 is 0 (candle's is 1).
+//! [`relu`] at 0 is 0 (candle's is 1); [`gelu`] is the exact one, by the error function.
 //!
 //! Inputs need not be contiguous. A wrong rank, shape or dtype and an empty batch are errors that
 //! name the operation and the shapes.
@@ -21,6 +21,7 @@
 mod activation;
 mod batch_norm;
 mod conv;
+mod conv_bn_act;
 mod loss;
 mod operand;
 mod pool;
@@ -33,9 +34,11 @@ mod gradient_tests;
 #[cfg(test)]
 mod testing;
 
-pub use activation::relu;
+pub use activation::{activate, gelu, relu, silu};
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
+pub use cifar_kernels::activation::Activation;
 pub use cifar_kernels::conv::Algorithm;
 pub use conv::{Conv2dParams, conv2d};
+pub use conv_bn_act::conv_bn_act;
 pub use loss::cross_entropy;
 pub use pool::{avg_pool2d, global_avg_pool2d, max_pool2d};

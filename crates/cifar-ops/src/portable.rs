@@ -5,6 +5,7 @@
 
 use candle_core::{D, Device, Result, Tensor};
 
+use crate::Activation;
 use crate::batch_norm::BatchNormOutput;
 use crate::conv::Conv2dParams;
 
@@ -91,11 +92,17 @@ pub(crate) fn avg_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Ten
     }
 }
 
-/// See [`crate::relu`].
-pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
-    // Not candle's own, whose gradient at 0 is 1; and "not at most 0" keeps a NaN.
-    let zeros = x.zeros_like()?;
-    x.le(&zeros)?.where_cond(&zeros, x)
+/// See [`crate::activate`].
+pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Relu => {
+            // Not candle's own, whose gradient at 0 is 1; and "not at most 0" keeps a NaN.
+            let zeros = x.zeros_like()?;
+            x.le(&zeros)?.where_cond(&zeros, x)
+        }
+        Activation::Gelu => x.gelu_erf(),
+        Activation::Silu => x.silu(),
+    }
 }
 
 /// See [`crate::cross_entropy`].

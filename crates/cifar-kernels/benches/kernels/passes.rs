@@ -1,5 +1,6 @@
 //! The passes between convolutions: batch normalisation with ReLU, and pooling.
 
+use cifar_kernels::activation::Activation;
 use cifar_kernels::channels_last::batch_norm::{self, Affine};
 use cifar_kernels::channels_last::pool::{max_pool, max_pool_backward};
 use cifar_kernels::element::{Element, bf16};
@@ -35,19 +36,20 @@ fn bench_batch_norm<E: Element>(criterion: &mut Criterion, channels: usize, side
     group.bench_function(id("statistics"), |bencher| {
         bencher.iter(|| batch_norm::statistics(&x, &mut mean, &mut variance));
     });
+    let relu = Some(Activation::Relu);
     let affine = Affine { mean: &mean, scale: &scale, bias: &scale };
     group.bench_function(id("apply"), |bencher| {
-        bencher.iter(|| batch_norm::apply(&x, affine, None, true, &mut y));
+        bencher.iter(|| batch_norm::apply(&x, affine, None, relu, &mut y));
     });
     group.bench_function(id("parameter gradients"), |bencher| {
         bencher.iter(|| {
             let sums = (&mut dweight, &mut dbias);
-            batch_norm::parameter_gradients(&x, &y, affine, &scale, true, sums.0, sums.1);
+            batch_norm::parameter_gradients(&x, &y, affine, &scale, relu, sums.0, sums.1);
         });
     });
     group.bench_function(id("input gradient"), |bencher| {
         bencher.iter(|| {
-            batch_norm::input_gradient(&x, None, affine, &scale, true, &dweight, &dbias, &mut y);
+            batch_norm::input_gradient(&x, None, affine, &scale, relu, &dweight, &dbias, &mut y);
         });
     });
     group.finish();

@@ -1,14 +1,15 @@
 //! Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167) with what usually stands around
-//! it: an addition before and a ReLU behind.
+//! it: an addition and an activation behind.
 //!
 //! With `x̂ = (x − mean)·inv_std`, the result is `y = x̂·weight + bias`, in one pass with
-//! `relu(y + residual)` where asked for. The backward pass asks for the ReLU's gate by the same
-//! arithmetic, so nothing is stored for it.
+//! `activation(y + residual)` where asked for. The backward pass computes the activation's argument
+//! again by the same arithmetic, so nothing is stored for it.
 
 #![expect(unsafe_code, reason = "whole vectors through pointers; see the SAFETY comments")]
 
 use rayon::prelude::*;
 
+use crate::activation::{Activation, by_activation};
 use crate::buffer::with_scratch;
 use crate::element::Element;
 use crate::isa::Isa;
@@ -16,7 +17,7 @@ use crate::norm::Moments;
 
 mod rows;
 
-use rows::{apply_rows, gate_values, gradient_sums, input_gradient_rows, moments};
+use rows::{activation_gradient_rows, apply_rows, gradient_sums, input_gradient_rows, moments};
 
 /// Rows that are summed in f32 before the sums are joined in f64.
 const ROWS: usize = 512;
@@ -79,7 +80,7 @@ impl Affine<'_> {
     }
 }
 
-/// `y = (x − mean)·scale + bias (+ residual)`, then ReLU if `relu`.
+/// `y = activation((x − mean)·scale + bias (+ residual))`.
 ///
 /// `x`, `residual`, `y`: `(R, C)`.
 ///
@@ -89,7 +90,7 @@ pub fn apply<E: Element>(
     x: &[E],
     affine: Affine<'_>,
     residual: Option<&[E]>,
-    relu: bool,
+    activation: Option<Activation>,
     y: &mut [E],
 ) {
     let c = affine.check();
@@ -102,12 +103,14 @@ pub fn apply<E: Element>(
         let part = task * len..task * len + y.len();
         let residual = residual.map(|residual| &residual[part.clone()]);
         // SAFETY: whole rows of `c`, all of one length.
-        unsafe { apply_rows(isa, &x[part], affine, residual, relu, y) };
+        by_activation!(activation, C => unsafe {
+            apply_rows::<E, C>(isa, &x[part], affine, residual, y);
+        });
     });
 }
 
 /// The sums that the gradients are made of: `dweight = Σ dz·x̂` and `dbias = Σ dz`, where `dz` is
-/// `dy`, or with `relu` what of it passes the gate of `relu(y)`.
+/// `dy`, or with an activation what of it reaches `y` through `activation(y)`.
 ///
 /// `x`, `dy`: `(R, C)`; `inv_std`: `(C)`, `1 / √(variance + eps)`; `dweight`, `dbias`: `(C)`,
 /// overwritten.
@@ -119,7 +122,7 @@ pub fn parameter_gradients<E: Element>(
     dy: &[E],
     affine: Affine<'_>,
     inv_std: &[f32],
-    relu: bool,
+    activation: Option<Activation>,
     dweight: &mut [f32],
     dbias: &mut [f32],
 ) {
@@ -134,7 +137,9 @@ pub fn parameter_gradients<E: Element>(
         |chunk, sums| {
             let part = chunk * ROWS * c..x.len().min((chunk + 1) * ROWS * c);
             // SAFETY: whole rows of `c`, twice `c` sums.
-            unsafe { gradient_sums(isa, &x[part.clone()], &dy[part], affine, relu, sums) };
+            by_activation!(activation, C => unsafe {
+                gradient_sums::<E, C>(isa, &x[part.clone()], &dy[part], affine, sums);
+            });
         },
         |channel, sums| {
             let total = |at: usize| sums.chunks_exact(2 * c).map(|s| f64::from(s[at])).sum::<f64>();
@@ -158,7 +163,7 @@ pub fn input_gradient<E: Element>(
     dy: Option<&[E]>,
     affine: Affine<'_>,
     inv_std: &[f32],
-    relu: bool,
+    activation: Option<Activation>,
     dweight: &[f32],
     dbias: &[f32],
     dx: &mut [E],
@@ -181,21 +186,39 @@ pub fn input_gradient<E: Element>(
             let part = task * len..task * len + dx.len();
             let dy = dy.map(|dy| &dy[part.clone()]);
             // SAFETY: whole rows of `c`, all of one length.
-            unsafe { input_gradient_rows(isa, &x[part], dy, affine, relu, mean_dz, slope, dx) };
+            by_activation!(activation, C => unsafe {
+                input_gradient_rows::<E, C>(isa, &x[part], dy, affine, mean_dz, slope, dx);
+            });
         });
     });
 }
 
-/// The gate of a ReLU by its result: `dy` stays where `y > 0` (or NaN) and becomes 0 elsewhere.
+/// What of `dy` reaches the sum in `activation((x − mean)·scale + bias + residual)`, in its place;
+/// it is the gradient of the residual, and what the other two take for `dy` without an activation.
+///
+/// `x`, `residual`, `dy`: `(R, C)`.
 ///
 /// # Panics
-/// If the lengths differ.
-pub fn gate<E: Element>(y: &[E], dy: &mut [E]) {
-    assert_eq!(y.len(), dy.len(), "relu: lengths differ");
+/// If the lengths do not fit.
+pub fn activation_gradient<E: Element>(
+    x: &[E],
+    affine: Affine<'_>,
+    residual: &[E],
+    activation: Activation,
+    dy: &mut [E],
+) {
+    let c = affine.check();
+    n_rows(x, c);
+    assert!([residual.len(), dy.len()] == [x.len(); 2], "batch norm: lengths differ");
     let isa = Isa::current();
-    dy.par_chunks_mut(TASK_LEN).zip(y.par_chunks(TASK_LEN)).for_each(|(dy, y)| {
-        // SAFETY: of one length.
-        unsafe { gate_values(isa, y, dy) };
+    let len = task_len(c);
+    dy.par_chunks_mut(len).enumerate().for_each(|(task, dy)| {
+        let part = task * len..task * len + dy.len();
+        let (x, residual) = (&x[part.clone()], &residual[part]);
+        // SAFETY: whole rows of `c`, all of one length.
+        by_activation!(Some(activation), C => unsafe {
+            activation_gradient_rows::<E, C>(isa, x, affine, residual, dy);
+        });
     });
 }
 

@@ -9,8 +9,7 @@ use rayon::prelude::*;
 use super::{Conv2d, Epilogue};
 use crate::element::Element;
 use crate::isa::Isa;
-use crate::simd::channels::{by_channels, load, store};
-use crate::simd::{Simd, per_isa};
+use crate::simd::{Simd, in_blocks, load, per_isa, store};
 
 /// Rows of the result that one thread takes at a time, at least.
 const MIN_ROWS: usize = 8;
@@ -140,7 +139,7 @@ unsafe fn sum_products_body<S: Simd, E: Element, const M: usize>(
     epilogue: Epilogue<'_>,
     to: &mut [E],
 ) {
-    by_channels!(s, to.len(), sum_products_of(products, weights, from, epilogue, to));
+    in_blocks!(s, to.len(), sum_products_of(products, weights, from, epilogue, to));
 }
 
 /// # Safety
@@ -258,7 +257,7 @@ unsafe fn add_products_body<S: Simd, E: Element, const M: usize>(
     n: usize,
     sums: &mut [f32],
 ) {
-    by_channels!(s, sums.len(), add_products_of(x, step, dy, n, sums));
+    in_blocks!(s, sums.len(), add_products_of(x, step, dy, n, sums));
 }
 
 /// # Safety

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use super::Simd;
+use super::{POW2_OFFSET, Simd};
 
 /// A proof that the machine has AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +81,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe { _mm256_div_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // SAFETY: see `splat`.
         unsafe { _mm256_fmadd_ps(a, b, c) }
@@ -105,6 +111,15 @@ impl Simd for Avx2 {
             let above = _mm256_cmp_ps::<_CMP_GT_OQ>(x, y);
             let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(x, x);
             _mm256_blendv_ps(b, a, _mm256_or_ps(above, nan))
+        }
+    }
+
+    #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            let sum = _mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(POW2_OFFSET)));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(sum))
         }
     }
 

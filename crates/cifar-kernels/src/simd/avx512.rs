@@ -5,7 +5,7 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::Simd;
+use super::{POW2_OFFSET, Simd};
 
 /// A proof that the machine has AVX-512 F, BW, DQ and VL, and with `BF16` that too.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +82,12 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // SAFETY: see `splat`.
         unsafe { _mm512_fmadd_ps(a, b, c) }
@@ -109,6 +115,15 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
             let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, y);
             let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
             _mm512_mask_blend_ps(above | nan, b, a)
+        }
+    }
+
+    #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            let sum = _mm512_castps_si512(_mm512_add_ps(n, _mm512_set1_ps(POW2_OFFSET)));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(sum))
         }
     }
 

@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::Simd;
+use super::{POW2_OFFSET, Simd};
 use crate::element::Element;
 
 /// Works on every machine; also the pattern the others are compared with.
@@ -48,6 +48,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // Not `f32::mul_add`, which is a library call where the target has no such instruction.
         std::array::from_fn(|i| a[i] * b[i] + c[i])
@@ -66,6 +71,11 @@ impl Simd for Portable {
     #[inline(always)]
     fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V {
         std::array::from_fn(|i| if (x[i] > y[i]) | x[i].is_nan() { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        n.map(pow2)
     }
 
     #[inline(always)]
@@ -133,6 +143,11 @@ impl Simd for Lane {
     }
 
     #[inline(always)]
+    fn div(self, a: f32, b: f32) -> f32 {
+        a / b
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         a * b + c
     }
@@ -150,6 +165,11 @@ impl Simd for Lane {
     #[inline(always)]
     fn if_above(self, x: f32, y: f32, a: f32, b: f32) -> f32 {
         if (x > y) | x.is_nan() { a } else { b }
+    }
+
+    #[inline(always)]
+    fn pow2(self, n: f32) -> f32 {
+        pow2(n)
     }
 
     #[inline(always)]
@@ -173,6 +193,11 @@ impl Simd for Lane {
     fn pairs_mul_add(self, a: f32, b: f32, c: f32) -> f32 {
         pair_mul_add(a, b, c)
     }
+}
+
+#[inline(always)]
+fn pow2(n: f32) -> f32 {
+    f32::from_bits((n + POW2_OFFSET).to_bits() << 23)
 }
 
 #[inline(always)]

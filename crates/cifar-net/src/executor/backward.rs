@@ -1,6 +1,7 @@
 //! The backward pass.
 
 use candle_core::Result;
+use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv;
@@ -10,6 +11,7 @@ use super::Tensors;
 use super::memory::{Gradients, Into, Step};
 use super::passes::{Memory, State};
 use super::plan::{Op, Operation, Plan};
+use crate::Activation;
 
 /// Fills the gradient of every weight; that of the logits is in its place.
 pub(super) fn run<E: Element>(
@@ -33,6 +35,7 @@ pub(super) fn run<E: Element>(
                 let in_len = n_images * plan.values[operation.input].len();
                 let buffers = Buffers::<E> {
                     x: memory.values[operation.input].as_slice(),
+                    residual: operation.inputs().nth(1).map(|id| memory.values[id].as_slice()),
                     y: memory.values[operation.output].as_slice(),
                     dy: &mut source.as_mut_slice()[..out_len],
                     dx: match dx {
@@ -80,6 +83,7 @@ fn take(memory: &mut Memory, id: usize) -> Buffer {
 /// What one operation's backward pass reads and writes.
 struct Buffers<'a, E> {
     x: &'a [E],
+    residual: Option<&'a [E]>,
     y: &'a [E],
     /// The result's gradient; becomes that of the input where there is no `dx`.
     dy: &'a mut [E],
@@ -109,7 +113,7 @@ fn operate<E: Element>(
     match (&operation.op, state) {
         (Op::Conv { conv, bias, relu }, State::Conv { forward, input_gradient }) => {
             if *relu {
-                batch_norm::gate(buffers.y, buffers.dy);
+                activation::relu_gate(buffers.y, buffers.dy);
             }
             let (x, algorithm) = (buffers.x, forward.algorithm());
             let dy = std::mem::take(&mut buffers.dy);
@@ -128,18 +132,32 @@ fn operate<E: Element>(
                 conv::input_gradient(filters, dy, buffers.accumulate, dx);
             }
         }
-        (Op::BatchNorm { residual, relu, .. }, State::BatchNorm(statistics)) => {
-            // With an addition in between, the gate is not a function of `x` alone.
-            let gate_first = *relu && residual.is_some();
-            let relu = *relu && !gate_first;
-            if gate_first {
-                batch_norm::gate(buffers.y, buffers.dy);
-            }
+        (Op::BatchNorm { activation, .. }, State::BatchNorm(statistics)) => {
             let (affine, inv_std) = (statistics.affine(), &statistics.inv_std[..]);
+            let mut activation = *activation;
+            // With an addition in between, the activation's argument is not a function of `x` alone.
+            if let Some(residual) = buffers.residual {
+                match activation.take() {
+                    Some(Activation::Relu) => activation::relu_gate(buffers.y, buffers.dy),
+                    Some(curved) => {
+                        let (x, dy) = (buffers.x, &mut *buffers.dy);
+                        batch_norm::activation_gradient(x, affine, residual, curved, dy);
+                    }
+                    None => {}
+                }
+            }
             // Summed even where the two are not trained: the input's gradient is made of them.
             let (mut dweight, mut dbias) = (vec![0.0; channels], vec![0.0; channels]);
             let (x, dy) = (buffers.x, std::mem::take(&mut buffers.dy));
-            batch_norm::parameter_gradients(x, dy, affine, inv_std, relu, &mut dweight, &mut dbias);
+            batch_norm::parameter_gradients(
+                x,
+                dy,
+                affine,
+                inv_std,
+                activation,
+                &mut dweight,
+                &mut dbias,
+            );
             for (name, gradient) in [("weight", &dweight), ("bias", &dbias)] {
                 let target = buffers.of(tensors, path, name)?;
                 target.copy_from_slice(&gradient[..target.len()]);
@@ -148,10 +166,16 @@ fn operate<E: Element>(
                 Some(dx) => (Some(&*dy), dx),
                 None => (None, dy),
             };
-            batch_norm::input_gradient(x, from, affine, inv_std, relu, &dweight, &dbias, to);
+            batch_norm::input_gradient(x, from, affine, inv_std, activation, &dweight, &dbias, to);
         }
-        (Op::Add { relu: true, .. } | Op::Relu, _) => batch_norm::gate(buffers.y, buffers.dy),
-        (Op::Add { relu: false, .. }, _) => {}
+        (Op::Add { activation: None, .. }, _) => {}
+        (
+            Op::Add { activation: Some(Activation::Relu), .. } | Op::Activation(Activation::Relu),
+            _,
+        ) => activation::relu_gate(buffers.y, buffers.dy),
+        (Op::Add { activation: Some(curved), .. } | Op::Activation(curved), _) => {
+            activation::gradient(*curved, buffers.x, buffers.residual, buffers.dy);
+        }
         (Op::Scale(factor), _) => {
             buffers.dy.iter_mut().for_each(|dy| *dy = E::from_f32(dy.to_f32() * factor));
         }

@@ -45,7 +45,7 @@ fn step<E: Element>(
             let bias = bias.as_ref().map(|bias| bias.slice());
             conv::forward(forward, x, Epilogue { bias, relu: *relu, accumulate: false }, y);
         }
-        (Op::BatchNorm { norm, residual, relu }, State::BatchNorm(statistics)) => {
+        (Op::BatchNorm { norm, residual, activation }, State::BatchNorm(statistics)) => {
             let n_values = x.len() / channels;
             if n_values < 2 {
                 bail!(
@@ -58,7 +58,7 @@ fn step<E: Element>(
             statistics.map(norm.eps, weight.slice(), bias.slice());
             statistics.track(norm, n_values, path, tensors)?;
             let residual = residual.map(|residual| values[residual].as_slice());
-            batch_norm::apply(x, statistics.affine(), residual, *relu, y);
+            batch_norm::apply(x, statistics.affine(), residual, *activation, y);
         }
         (Op::MaxPool(shape), State::MaxPool(argmax)) => {
             pool::max_pool(x, shape, channels, y, argmax);
@@ -71,14 +71,11 @@ fn step<E: Element>(
 /// An operation that keeps nothing; the same in training and evaluation.
 pub(super) fn plain<E: Element>(op: &Op, x: &[E], channels: usize, values: &[Buffer], y: &mut [E]) {
     match op {
-        Op::Add { residual, relu } => {
-            let sum = x.iter().zip(values[*residual].as_slice::<E>());
-            for (y, (x, residual)) in y.iter_mut().zip(sum) {
-                let sum = x.to_f32() + residual.to_f32();
-                *y = E::from_f32(if *relu && sum <= 0.0 { 0.0 } else { sum });
-            }
+        Op::Add { residual, activation } => {
+            let residual = &values[*residual].as_slice()[..x.len()];
+            activation::apply(*activation, Some(x), Some(residual), y);
         }
-        Op::Relu => activation::relu(x, y),
+        Op::Activation(activation) => activation::apply(Some(*activation), Some(x), None, y),
         Op::Scale(factor) => {
             y.iter_mut().zip(x).for_each(|(y, x)| *y = E::from_f32(x.to_f32() * factor));
         }

@@ -2,6 +2,7 @@
 //! few buffers as they need.
 
 use candle_core::Result;
+use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
@@ -11,7 +12,7 @@ use cifar_kernels::layout;
 use super::plan::{Op, Operation, Plan, ValueId};
 use super::statistics::Statistics;
 use super::{Arithmetic, Precision, Tensors, forward, n_images, on_pool};
-use crate::{BatchNorm2d, Net, Variable};
+use crate::{Activation, BatchNorm2d, Net, Variable};
 
 /// A net with the weights and statistics its variables had when it was made: images to logits on
 /// the CPU, in evaluation mode.
@@ -58,18 +59,18 @@ struct Stage<E: Element> {
 
 #[derive(Debug)]
 enum Kind<E: Element> {
-    /// `relu(conv(x) + bias + residual)`; the residual is copied to the result's buffer first
-    /// unless it lies there already.
+    /// `activation(conv(x) + bias + residual)`; the residual is copied to the result's buffer
+    /// first unless it lies there already.
     Conv {
         filters: Filters<E>,
         bias: Vec<f32>,
         residual: Option<BufferId>,
-        relu: bool,
+        activation: Option<Activation>,
     },
     BatchNorm {
         statistics: Statistics,
         residual: Option<BufferId>,
-        relu: bool,
+        activation: Option<Activation>,
     },
     MaxPool(cifar_kernels::pool::PoolShape, Vec<u32>),
     /// Its residual is a buffer.
@@ -161,16 +162,20 @@ impl<E: Element> Stage<E> {
         let x = buffers[self.input].as_slice().get(..in_len).unwrap_or_default();
         let y = &mut y[..out_len];
         match &mut self.kind {
-            Kind::Conv { filters, bias, residual, relu } => {
+            Kind::Conv { filters, bias, residual, activation } => {
                 if let Some(residual) = residual.filter(|&residual| residual != self.output) {
                     y.copy_from_slice(&buffers[residual].as_slice()[..out_len]);
                 }
                 let (accumulate, bias) = (residual.is_some(), Some(&bias[..]));
-                conv::forward(filters, x, Epilogue { accumulate, bias, relu: *relu }, y);
+                let relu = *activation == Some(Activation::Relu);
+                conv::forward(filters, x, Epilogue { accumulate, bias, relu }, y);
+                if !relu && activation.is_some() {
+                    activation::apply(*activation, None, None, y);
+                }
             }
-            Kind::BatchNorm { statistics, residual, relu } => {
+            Kind::BatchNorm { statistics, residual, activation } => {
                 let residual = residual.map(|id| &buffers[id].as_slice()[..out_len]);
-                batch_norm::apply(x, statistics.affine(), residual, *relu, y);
+                batch_norm::apply(x, statistics.affine(), residual, *activation, y);
             }
             Kind::MaxPool(shape, argmax) => {
                 argmax.resize(out_len, 0);
@@ -229,14 +234,14 @@ fn kind<E: Element>(
 ) -> Result<Kind<E>> {
     let path = &operation.path;
     Ok(match &operation.op {
-        Op::BatchNorm { norm, relu, .. } => {
+        Op::BatchNorm { norm, activation, .. } => {
             let mut statistics = Statistics::new(norm.channels);
             statistics.mean.copy_from_slice(tensors.read(path, "running_mean")?.slice());
             statistics.variance.copy_from_slice(tensors.read(path, "running_var")?.slice());
             let (weight, bias) = (tensors.read(path, "weight")?, tensors.read(path, "bias")?);
             statistics.map(norm.eps, weight.slice(), bias.slice());
             let Some((path, _, conv, has_bias)) = folded else {
-                return Ok(Kind::BatchNorm { statistics, residual, relu: *relu });
+                return Ok(Kind::BatchNorm { statistics, residual, activation: *activation });
             };
             let weight = tensors.read(path, "weight")?;
             let filters = weight.slice().chunks_exact(conv.weight_len() / conv.out_channels);
@@ -252,7 +257,7 @@ fn kind<E: Element>(
             });
             let bias = bias.collect();
             let filters = packed(*conv, &scaled, convolution);
-            Kind::Conv { filters, bias, residual, relu: *relu }
+            Kind::Conv { filters, bias, residual, activation: *activation }
         }
         Op::Conv { conv, bias, relu } => {
             let weight = tensors.read(path, "weight")?;
@@ -261,11 +266,13 @@ fn kind<E: Element>(
                 true => tensors.read(path, "bias")?.slice().to_vec(),
                 false => vec![0.0; conv.out_channels],
             };
-            Kind::Conv { filters, bias, residual: None, relu: *relu }
+            let activation = relu.then_some(Activation::Relu);
+            Kind::Conv { filters, bias, residual: None, activation }
         }
         Op::MaxPool(shape) => Kind::MaxPool(*shape, Vec::new()),
-        Op::Add { relu, .. } => {
-            Kind::Plain(Op::Add { residual: residual.unwrap_or_default(), relu: *relu })
+        Op::Add { activation, .. } => {
+            let (residual, activation) = (residual.unwrap_or_default(), *activation);
+            Kind::Plain(Op::Add { residual, activation })
         }
         plain => Kind::Plain(plain.clone()),
     })

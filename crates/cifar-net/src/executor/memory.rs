@@ -72,11 +72,15 @@ impl Gradients {
                     pool.give(dy);
                     settle(&mut steps, &mut held, &mut pool, input, had, dx);
                 }
-                (Op::Relu | Op::Scale(_) | Op::BatchNorm { residual: None, .. }, _, had) => {
+                (
+                    Op::Activation(_) | Op::Scale(_) | Op::BatchNorm { residual: None, .. },
+                    _,
+                    had,
+                ) => {
                     step(Into::InPlace);
                     settle(&mut steps, &mut held, &mut pool, input, had, dy);
                 }
-                // The gate's result goes both ways.
+                // What the activation lets pass goes both ways.
                 (Op::BatchNorm { residual: Some(residual), .. }, _, _) => {
                     let dx = pool.take(len);
                     step(Into::Write(dx));

@@ -28,23 +28,23 @@ impl Value {
 /// One pass over memory, or one convolution.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Op {
-    /// With its bias and the ReLU behind it.
+    /// With its bias and the ReLU behind it; another activation is an operation of its own.
     Conv {
         conv: Conv2d,
         bias: bool,
         relu: bool,
     },
-    /// With the addition and the ReLU behind it.
+    /// With the addition and the activation behind it.
     BatchNorm {
         norm: BatchNorm2d,
         residual: Option<ValueId>,
-        relu: bool,
+        activation: Option<Activation>,
     },
     Add {
         residual: ValueId,
-        relu: bool,
+        activation: Option<Activation>,
     },
-    Relu,
+    Activation(Activation),
     Scale(f32),
     MaxPool(PoolShape),
     AvgPool(PoolShape),
@@ -178,7 +178,7 @@ impl Builder {
                 self.conv(path, conv, true, input)
             }
             Layer::BatchNorm2d(norm) => {
-                let op = Op::BatchNorm { norm: *norm, residual: None, relu: false };
+                let op = Op::BatchNorm { norm: *norm, residual: None, activation: None };
                 self.push(path, op, input, self.values[input])
             }
             Layer::Activation(activation) => self.activation(path, *activation, input),
@@ -213,17 +213,24 @@ impl Builder {
     }
 
     fn activation(&mut self, path: &str, activation: Activation, input: ValueId) -> ValueId {
-        let Activation::Relu = activation;
         if !self.shared[input]
             && let Some(last) = self.operations.last_mut()
             && last.output == input
-            && let Op::Conv { relu, .. } | Op::BatchNorm { relu, .. } | Op::Add { relu, .. } =
-                &mut last.op
         {
-            *relu = true;
-            return input;
+            match &mut last.op {
+                Op::Conv { relu, .. } if activation == Activation::Relu => {
+                    *relu = true;
+                    return input;
+                }
+                Op::BatchNorm { activation: none @ None, .. }
+                | Op::Add { activation: none @ None, .. } => {
+                    *none = Some(activation);
+                    return input;
+                }
+                _ => {}
+            }
         }
-        self.push(path, Op::Relu, input, self.values[input])
+        self.push(path, Op::Activation(activation), input, self.values[input])
     }
 
     /// The shortcut first, so that the body's last operation finds it done.
@@ -238,9 +245,11 @@ impl Builder {
         };
         let body = branch(self, &block.body)?;
         let fused = match self.operations.last_mut() {
-            Some(Operation { op: Op::BatchNorm { residual, relu: false, .. }, output, .. })
-                if *output == body && residual.is_none() && !self.shared[body] =>
-            {
+            Some(Operation {
+                op: Op::BatchNorm { residual, activation: None, .. },
+                output,
+                ..
+            }) if *output == body && residual.is_none() && !self.shared[body] => {
                 *residual = Some(shortcut);
                 true
             }
@@ -249,7 +258,7 @@ impl Builder {
         let sum = if fused {
             body
         } else {
-            let op = Op::Add { residual: shortcut, relu: false };
+            let op = Op::Add { residual: shortcut, activation: None };
             self.push(path, op, body, self.values[body])
         };
         Ok(self.activation(path, block.activation, sum))
@@ -262,16 +271,19 @@ mod tests {
     use crate::test_nets;
 
     #[test]
-    fn batch_norm_takes_up_the_addition_and_the_relu_behind_it() {
+    fn batch_norm_takes_up_the_addition_and_the_activation_behind_it() {
         let plan = Plan::new(&test_nets::residual()).unwrap();
         let kinds: Vec<_> = plan.operations.iter().map(|o| (o.path.as_str(), &o.op)).collect();
         assert!(matches!(kinds[0], ("stem.0", Op::Conv { relu: false, .. })));
-        assert!(matches!(kinds[1], ("stem.1", Op::BatchNorm { residual: None, relu: true, .. })));
+        let relu = Some(Activation::Relu);
+        let Op::BatchNorm { activation, residual: None, .. } = kinds[1].1 else { panic!() };
+        assert_eq!((kinds[1].0, *activation), ("stem.1", relu));
         assert!(matches!(kinds[2], ("block.shortcut.0", Op::Conv { .. })));
-        assert!(matches!(kinds[3], ("block.shortcut.1", Op::BatchNorm { relu: false, .. })));
+        assert!(matches!(kinds[3], ("block.shortcut.1", Op::BatchNorm { activation: None, .. })));
         // A body that ends in something else keeps its addition.
         assert!(matches!(kinds[5], ("block.conv.1", Op::Scale(_))));
-        assert!(matches!(kinds[6], ("block", Op::Add { relu: true, .. })));
+        let Op::Add { activation, .. } = kinds[6].1 else { panic!() };
+        assert_eq!((kinds[6].0, *activation), ("block", relu));
     }
 
     #[test]
@@ -291,7 +303,7 @@ mod tests {
         };
         let plan = Plan::new(&net).unwrap();
         assert!(matches!(plan.operations[0].op, Op::Conv { relu: false, .. }));
-        assert!(matches!(plan.operations[1].op, Op::Relu));
+        assert!(matches!(plan.operations[1].op, Op::Activation(Activation::Relu)));
         let Op::Conv { conv, .. } = plan.operations[4].op else { panic!("no linear layer") };
         assert_eq!((conv.kernel_height, conv.out_height(), conv.in_channels), (4, 1, 4));
     }

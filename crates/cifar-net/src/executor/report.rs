@@ -6,6 +6,7 @@ use super::Tensors;
 use super::memory::Gradients;
 use super::passes::State;
 use super::plan::{Op, Plan};
+use crate::Activation;
 
 /// The operations of a training step and the bytes it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,17 +91,19 @@ fn kind<E: Element>(op: &Op, state: &State<E>) -> String {
         (Op::BatchNorm { residual: None, .. }, _) => "batch norm".to_owned(),
         (Op::BatchNorm { residual: Some(_), .. }, _) => "batch norm + add".to_owned(),
         (Op::Add { .. }, _) => "add".to_owned(),
-        (Op::Relu, _) => "relu".to_owned(),
+        (Op::Activation(activation), _) => activation.name().to_lowercase(),
         (Op::Scale(factor), _) => format!("times {factor}"),
         (Op::MaxPool(pool), _) => format!("max pool {0}x{0}", pool.kernel),
         (Op::AvgPool(pool), _) => format!("average pool {0}x{0}", pool.kernel),
         (Op::GlobalAvgPool, _) => "global average pool".to_owned(),
     };
-    if let Op::Conv { relu: true, .. }
-    | Op::BatchNorm { relu: true, .. }
-    | Op::Add { relu: true, .. } = op
-    {
-        kind.push_str(" + relu");
+    let fused = match op {
+        Op::Conv { relu, .. } => relu.then_some(Activation::Relu),
+        Op::BatchNorm { activation, .. } | Op::Add { activation, .. } => *activation,
+        _ => None,
+    };
+    if let Some(activation) = fused {
+        kind = format!("{kind} + {}", activation.name().to_lowercase());
     }
     kind
 }

@@ -124,7 +124,8 @@ fn bf16_distances(net: &Net, n: usize, convolution: Algorithm) -> [f64; 3] {
 #[test]
 fn bf16_is_near_f32() {
     for convolution in [Algorithm::Direct, Algorithm::Winograd] {
-        for (net, n) in [(resnet(), 6), (test_nets::residual(), 5), (separable(), 6)] {
+        let silu = resnet().with_activation(Activation::Silu);
+        for (net, n) in [(resnet(), 6), (test_nets::residual(), 5), (separable(), 6), (silu, 6)] {
             for isa in Isa::available() {
                 let [logits, gradients, evaluated] =
                     isa.force(|| bf16_distances(&net, n, convolution));
@@ -249,11 +250,41 @@ fn equals_the_candle_reader() {
     }
 }
 
+/// Alone, behind a batch norm, and behind a batch norm's addition, in each of the nets' places.
+#[test]
+fn equals_the_candle_reader_with_other_activations() {
+    for activation in [Activation::Gelu, Activation::Silu] {
+        check(&test_nets::residual().with_activation(activation), 4, 2e-5);
+        check(&resnet().with_activation(activation), 6, 2e-5);
+        for net in others() {
+            check(&net.with_activation(activation), 5, 2e-5);
+        }
+    }
+}
+
 #[test]
 fn every_instruction_set_gives_the_same_net() {
     for isa in Isa::available() {
-        isa.force(|| check(&resnet(), 3, 2e-5));
+        for activation in Activation::ALL {
+            isa.force(|| check(&resnet().with_activation(activation), 3, 2e-5));
+        }
     }
+}
+
+#[test]
+fn the_plan_names_what_it_fuses() {
+    let [simple, _] = others();
+    let kinds = |net: &Net| -> Vec<String> {
+        let (variables, _) = build(net, 1);
+        let executor = Executor::new(net, &variables, Arithmetic::default()).unwrap();
+        executor.memory_report(1).operations.into_iter().map(|operation| operation.kind).collect()
+    };
+    assert_eq!(kinds(&simple)[..2], ["conv3x3 direct + relu", "max pool 2x2"]);
+    let gelu = kinds(&simple.with_activation(Activation::Gelu));
+    assert_eq!(gelu[..3], ["conv3x3 direct", "gelu", "max pool 2x2"]);
+    let silu = kinds(&resnet().with_activation(Activation::Silu));
+    assert_eq!(silu[1], "batch norm + silu");
+    assert_eq!(silu[5], "batch norm + add + silu");
 }
 
 #[test]

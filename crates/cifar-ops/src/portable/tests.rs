@@ -116,7 +116,17 @@ proptest! {
 
     #[test]
     fn relu_agrees(dims in image_dims(), seed in any::<u32>()) {
-        agree(&[whole(&dims, seed)], 0.0, |t| crate::relu(&t[0]), |t| relu(&t[0]));
+        let portable = |t: &[Tensor]| activate(&t[0], Activation::Relu);
+        agree(&[whole(&dims, seed)], 0.0, |t| crate::relu(&t[0]), portable);
+    }
+
+    // Candle's derivative of GELU has 1/√(2π) to six digits; that of SiLU takes one number as large
+    // as the argument from another.
+    #[test]
+    fn gelu_and_silu_agree(dims in image_dims(), size in 0.1f64..20.0, seed in any::<u32>()) {
+        let x = [(noise(&dims, seed) * size).unwrap()];
+        agree(&x, 2e-6, |t| crate::gelu(&t[0]), |t| activate(&t[0], Activation::Gelu));
+        agree(&x, 5e-6, |t| crate::silu(&t[0]), |t| activate(&t[0], Activation::Silu));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The loops over rows, a few vectors of channels at a time.
 
 use super::Affine;
+use crate::activation::curve::Curve;
 use crate::element::Element;
-use crate::simd::channels::{by_channels, load, store};
-use crate::simd::{Simd, per_isa};
+use crate::simd::{Simd, in_blocks, load, per_isa, store};
 
 per_isa! {
     pub(super) unsafe fn moments<E: Element>(x: &[E], means: &mut [f32], squares: &mut [f32]) = moments_body
@@ -20,7 +20,7 @@ unsafe fn moments_body<S: Simd, E: Element, const M: usize>(
     means: &mut [f32],
     squares: &mut [f32],
 ) {
-    by_channels!(s, means.len(), moments_of(x, means, squares));
+    in_blocks!(s, means.len(), moments_of(x, means, squares));
 }
 
 /// # Safety
@@ -71,42 +71,62 @@ unsafe fn moments_of<S: Simd, E: Element, const B: usize>(
 }
 
 per_isa! {
-    pub(super) unsafe fn apply_rows<E: Element>(
-        x: &[E], affine: Affine<'_>, residual: Option<&[E]>, relu: bool, y: &mut [E],
+    pub(super) unsafe fn apply_rows<E: Element, C: Curve>(
+        x: &[E], affine: Affine<'_>, residual: Option<&[E]>, y: &mut [E],
     ) = apply_rows_body
 }
 
 /// # Safety
 /// `x`, `residual` and `y`: whole rows of as many values as `affine` has, all of one length.
 #[inline(always)]
-unsafe fn apply_rows_body<S: Simd, E: Element, const M: usize>(
+unsafe fn apply_rows_body<S: Simd, E: Element, C: Curve, const M: usize>(
     s: S,
     x: &[E],
     affine: Affine<'_>,
     residual: Option<&[E]>,
-    relu: bool,
     y: &mut [E],
 ) {
     let c = affine.mean.len();
     for row in (0..x.len()).step_by(c) {
-        by_channels!(s, c, apply_to(row, x, affine, residual, relu, y));
+        in_blocks!(s, c, apply_to::<C>(row, x, affine, residual, y));
     }
 }
 
 /// # Safety
 /// As for [`apply_rows_body`]; `B` vectors of channels from `channel` of the row at `row`.
-#[expect(clippy::too_many_arguments, reason = "those of `apply`, and where")]
 #[inline(always)]
-unsafe fn apply_to<S: Simd, E: Element, const B: usize>(
+unsafe fn apply_to<S: Simd, E: Element, C: Curve, const B: usize>(
     s: S,
     channel: usize,
     row: usize,
     x: &[E],
     affine: Affine<'_>,
     residual: Option<&[E]>,
-    relu: bool,
     y: &mut [E],
 ) {
+    // SAFETY: the channels of a row.
+    unsafe {
+        let mut v = summed::<S, _, B>(s, channel, row, x, affine, residual);
+        for v in &mut v {
+            *v = C::value(s, *v);
+        }
+        store::<S, _, B>(s, y, row + channel, v);
+    }
+}
+
+/// What the activation is applied to.
+///
+/// # Safety
+/// As for [`apply_to`].
+#[inline(always)]
+unsafe fn summed<S: Simd, E: Element, const B: usize>(
+    s: S,
+    channel: usize,
+    row: usize,
+    x: &[E],
+    affine: Affine<'_>,
+    residual: Option<&[E]>,
+) -> [S::V; B] {
     let at = row + channel;
     // SAFETY: the channels of a row.
     let mut v = unsafe { mapped::<S, B>(s, channel, load::<S, _, B>(s, x, at), affine) };
@@ -117,16 +137,11 @@ unsafe fn apply_to<S: Simd, E: Element, const B: usize>(
             v[b] = s.add(v[b], residual[b]);
         }
     }
-    if relu {
-        for v in &mut v {
-            *v = s.relu(*v);
-        }
-    }
-    // SAFETY: the channels of a row.
-    unsafe { store::<S, _, B>(s, y, at, v) };
+    v
 }
 
-/// The affine map. Both passes call this, so that the ReLU's gate is the same in both.
+/// The affine map. Both passes call this, so that the activation has the same argument in
+/// both.
 ///
 /// # Safety
 /// `B` vectors of channels from `channel`.
@@ -152,8 +167,8 @@ unsafe fn mapped<S: Simd, const B: usize>(
 }
 
 per_isa! {
-    pub(super) unsafe fn gradient_sums<E: Element>(
-        x: &[E], dy: &[E], affine: Affine<'_>, relu: bool, sums: &mut [f32],
+    pub(super) unsafe fn gradient_sums<E: Element, C: Curve>(
+        x: &[E], dy: &[E], affine: Affine<'_>, sums: &mut [f32],
     ) = gradient_sums_body
 }
 
@@ -162,27 +177,25 @@ per_isa! {
 /// # Safety
 /// `x`, `dy`: whole rows of as many values as `affine` has, of one length; `sums`: twice as many.
 #[inline(always)]
-unsafe fn gradient_sums_body<S: Simd, E: Element, const M: usize>(
+unsafe fn gradient_sums_body<S: Simd, E: Element, C: Curve, const M: usize>(
     s: S,
     x: &[E],
     dy: &[E],
     affine: Affine<'_>,
-    relu: bool,
     sums: &mut [f32],
 ) {
-    by_channels!(s, affine.mean.len(), gradient_sums_of(x, dy, affine, relu, sums));
+    in_blocks!(s, affine.mean.len(), gradient_sums_of::<C>(x, dy, affine, sums));
 }
 
 /// # Safety
 /// As for [`gradient_sums_body`]; `B` vectors of channels from `channel`.
 #[inline(always)]
-unsafe fn gradient_sums_of<S: Simd, E: Element, const B: usize>(
+unsafe fn gradient_sums_of<S: Simd, E: Element, C: Curve, const B: usize>(
     s: S,
     channel: usize,
     x: &[E],
     dy: &[E],
     affine: Affine<'_>,
-    relu: bool,
     sums: &mut [f32],
 ) {
     let c = affine.mean.len();
@@ -194,14 +207,10 @@ unsafe fn gradient_sums_of<S: Simd, E: Element, const B: usize>(
         let (v, mut dz) = unsafe {
             (load::<S, _, B>(s, x, row + channel), load::<S, _, B>(s, dy, row + channel))
         };
-        if relu {
-            // SAFETY: the channels.
-            let y = unsafe { mapped::<S, B>(s, channel, v, affine) };
-            for b in 0..B {
-                dz[b] = s.gated(y[b], dz[b]);
-            }
-        }
+        // SAFETY: the channels.
+        let z = unsafe { mapped::<S, B>(s, channel, v, affine) };
         for b in 0..B {
+            dz[b] = C::gradient(s, z[b], dz[b]);
             total[b] = s.add(total[b], dz[b]);
             product[b] = s.mul_add(s.sub(v[b], mean[b]), dz[b], product[b]);
         }
@@ -214,30 +223,28 @@ unsafe fn gradient_sums_of<S: Simd, E: Element, const B: usize>(
 }
 
 per_isa! {
-    pub(super) unsafe fn input_gradient_rows<E: Element>(
-        x: &[E], dy: Option<&[E]>, affine: Affine<'_>, relu: bool, mean_dz: &[f32],
-        slope: &[f32], dx: &mut [E],
+    pub(super) unsafe fn input_gradient_rows<E: Element, C: Curve>(
+        x: &[E], dy: Option<&[E]>, affine: Affine<'_>, mean_dz: &[f32], slope: &[f32],
+        dx: &mut [E],
     ) = input_gradient_rows_body
 }
 
 /// # Safety
 /// `x`, `dy`, `dx`: whole rows of as many values as `affine`, `mean_dz` and `slope` have, all of
 /// one length.
-#[expect(clippy::too_many_arguments, reason = "those of `input_gradient`")]
 #[inline(always)]
-unsafe fn input_gradient_rows_body<S: Simd, E: Element, const M: usize>(
+unsafe fn input_gradient_rows_body<S: Simd, E: Element, C: Curve, const M: usize>(
     s: S,
     x: &[E],
     dy: Option<&[E]>,
     affine: Affine<'_>,
-    relu: bool,
     mean_dz: &[f32],
     slope: &[f32],
     dx: &mut [E],
 ) {
     let c = affine.mean.len();
     for row in (0..x.len()).step_by(c) {
-        by_channels!(s, c, input_gradient_to(row, x, dy, affine, relu, mean_dz, slope, dx));
+        in_blocks!(s, c, input_gradient_to::<C>(row, x, dy, affine, mean_dz, slope, dx));
     }
 }
 
@@ -245,14 +252,13 @@ unsafe fn input_gradient_rows_body<S: Simd, E: Element, const M: usize>(
 /// As for [`input_gradient_rows_body`]; `B` vectors of channels from `channel` of the row at `row`.
 #[expect(clippy::too_many_arguments, reason = "those of `input_gradient`, and where")]
 #[inline(always)]
-unsafe fn input_gradient_to<S: Simd, E: Element, const B: usize>(
+unsafe fn input_gradient_to<S: Simd, E: Element, C: Curve, const B: usize>(
     s: S,
     channel: usize,
     row: usize,
     x: &[E],
     dy: Option<&[E]>,
     affine: Affine<'_>,
-    relu: bool,
     mean_dz: &[f32],
     slope: &[f32],
     dx: &mut [E],
@@ -262,45 +268,62 @@ unsafe fn input_gradient_to<S: Simd, E: Element, const B: usize>(
     unsafe {
         let v = load::<S, _, B>(s, x, at);
         let mut dz = load::<S, _, B>(s, dy.unwrap_or(dx), at);
-        if relu {
-            let y = mapped::<S, B>(s, channel, v, affine);
-            for b in 0..B {
-                dz[b] = s.gated(y[b], dz[b]);
-            }
-        }
+        let z = mapped::<S, B>(s, channel, v, affine);
         let (mean, scale) =
             (load::<S, _, B>(s, affine.mean, channel), load::<S, _, B>(s, affine.scale, channel));
         let (mean_dz, slope) =
             (load::<S, _, B>(s, mean_dz, channel), load::<S, _, B>(s, slope, channel));
         for b in 0..B {
             let along = s.mul(s.sub(v[b], mean[b]), slope[b]);
-            dz[b] = s.mul(scale[b], s.sub(s.sub(dz[b], mean_dz[b]), along));
+            let dz_b = C::gradient(s, z[b], dz[b]);
+            dz[b] = s.mul(scale[b], s.sub(s.sub(dz_b, mean_dz[b]), along));
         }
         store::<S, _, B>(s, dx, at, dz);
     }
 }
 
 per_isa! {
-    pub(super) unsafe fn gate_values<E: Element>(y: &[E], dy: &mut [E]) = gate_values_body
+    pub(super) unsafe fn activation_gradient_rows<E: Element, C: Curve>(
+        x: &[E], affine: Affine<'_>, residual: &[E], dy: &mut [E],
+    ) = activation_gradient_rows_body
 }
 
 /// # Safety
-/// `y` and `dy` are of one length.
+/// `x`, `residual` and `dy`: whole rows of as many values as `affine` has, all of one length.
 #[inline(always)]
-unsafe fn gate_values_body<S: Simd, E: Element, const M: usize>(s: S, y: &[E], dy: &mut [E]) {
-    by_channels!(s, y.len(), gate_from(y, dy));
+unsafe fn activation_gradient_rows_body<S: Simd, E: Element, C: Curve, const M: usize>(
+    s: S,
+    x: &[E],
+    affine: Affine<'_>,
+    residual: &[E],
+    dy: &mut [E],
+) {
+    let c = affine.mean.len();
+    for row in (0..x.len()).step_by(c) {
+        in_blocks!(s, c, activation_gradient_to::<C>(row, x, affine, residual, dy));
+    }
 }
 
 /// # Safety
-/// `B` vectors of values from `at`.
+/// As for [`activation_gradient_rows_body`]; `B` vectors of channels from `channel` of the row at
+/// `row`.
 #[inline(always)]
-unsafe fn gate_from<S: Simd, E: Element, const B: usize>(s: S, at: usize, y: &[E], dy: &mut [E]) {
-    // SAFETY: the caller's.
+unsafe fn activation_gradient_to<S: Simd, E: Element, C: Curve, const B: usize>(
+    s: S,
+    channel: usize,
+    row: usize,
+    x: &[E],
+    affine: Affine<'_>,
+    residual: &[E],
+    dy: &mut [E],
+) {
+    // SAFETY: the channels of a row.
     unsafe {
-        let (y, mut v) = (load::<S, _, B>(s, y, at), load::<S, _, B>(s, dy, at));
+        let z = summed::<S, _, B>(s, channel, row, x, affine, Some(residual));
+        let mut dz = load::<S, _, B>(s, dy, row + channel);
         for b in 0..B {
-            v[b] = s.gated(y[b], v[b]);
+            dz[b] = C::gradient(s, z[b], dz[b]);
         }
-        store::<S, _, B>(s, dy, at, v);
+        store::<S, _, B>(s, dy, row + channel, dz);
     }
 }

@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::activation;
 use crate::element::bf16;
 use crate::layout::{channels_first, channels_last};
 use crate::norm::{self, NormShape, Normalised};
-use crate::test_values::{narrow, noise, widen};
+use crate::test_values::{narrow, noise, on_every_isa, widen};
 
 fn assert_near(got: &[f32], want: &[f32], bound: f32, what: &str) {
     assert_eq!(got.len(), want.len());
@@ -15,7 +16,7 @@ fn assert_near(got: &[f32], want: &[f32], bound: f32, what: &str) {
 }
 
 /// Every pass against its twin on planes, which is tested against the definition.
-fn check(n_rows: usize, c: usize, relu: bool) {
+fn check(n_rows: usize, c: usize, activation: Option<Activation>) {
     let shape = NormShape { channels: c, plane_len: n_rows };
     let (x, dy) = (noise(n_rows * c, 1), noise(n_rows * c, 2));
     let to_planes = |rows: &[f32]| {
@@ -41,13 +42,13 @@ fn check(n_rows: usize, c: usize, relu: bool) {
     norm::apply(&to_planes(&x), shape, &want_mean, &scale, &bias, &mut want_y);
     let mut want_y = to_rows(&want_y);
     let mut dz = dy.clone();
-    if relu {
+    if let Some(activation) = activation {
         // Values too near the gate may fall on either side of it.
-        if want_y.iter().any(|y| y.abs() < 1e-5) {
+        if activation == Activation::Relu && want_y.iter().any(|y| y.abs() < 1e-5) {
             return;
         }
-        dz.iter_mut().zip(&want_y).for_each(|(dz, &y)| *dz = if y <= 0.0 { 0.0 } else { *dz });
-        want_y.iter_mut().for_each(|y| *y = y.max(0.0));
+        activation::gradient(activation, &want_y, None, &mut dz);
+        activation::apply(Some(activation), None, None, &mut want_y);
     }
     let forward = Normalised { mean: &want_mean, inv_std: &inv_std, weight: &weight };
     let (mut want_dweight, mut want_dbias) = (per_channel(), per_channel());
@@ -72,16 +73,16 @@ fn check(n_rows: usize, c: usize, relu: bool) {
             assert_near(&mean, &want_mean, 1e-6, "mean");
             assert_near(&variance, &want_variance, 2e-6, "variance");
             let mut y = vec![9.0; x.len()];
-            apply(&x, affine, None, relu, &mut y);
+            apply(&x, affine, None, activation, &mut y);
             assert_near(&y, &want_y, 2e-6, "y");
             let (mut dweight, mut dbias) = (per_channel(), per_channel());
-            parameter_gradients(&x, &dy, affine, &inv_std, relu, &mut dweight, &mut dbias);
+            parameter_gradients(&x, &dy, affine, &inv_std, activation, &mut dweight, &mut dbias);
             assert_near(&dweight, &want_dweight, 2e-5, "dweight");
             assert_near(&dbias, &want_dbias, 2e-5, "dbias");
             let (mut dx, mut in_place) = (vec![9.0; x.len()], dy.clone());
             let sums = (&want_dweight, &want_dbias);
-            input_gradient(&x, Some(&dy), affine, &inv_std, relu, sums.0, sums.1, &mut dx);
-            input_gradient(&x, None, affine, &inv_std, relu, sums.0, sums.1, &mut in_place);
+            input_gradient(&x, Some(&dy), affine, &inv_std, activation, sums.0, sums.1, &mut dx);
+            input_gradient(&x, None, affine, &inv_std, activation, sums.0, sums.1, &mut in_place);
             // About 1/√variance times the bound, and a channel of few values varies little.
             assert_near(&dx, &want_dx, 1e-3, "dx");
             assert_eq!(dx, in_place);
@@ -89,39 +90,47 @@ fn check(n_rows: usize, c: usize, relu: bool) {
     }
 }
 
+fn activations() -> impl Strategy<Value = Option<Activation>> {
+    let all = Activation::ALL.map(Some);
+    prop_oneof![Just(None), Just(all[0]), Just(all[1]), Just(all[2])]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn passes_equal_those_on_planes(n_rows in 3usize..70, c in 1usize..90, relu: bool) {
-        check(n_rows, c, relu);
+    fn passes_equal_those_on_planes(
+        n_rows in 3usize..70,
+        c in 1usize..90,
+        activation in activations(),
+    ) {
+        check(n_rows, c, activation);
     }
 
+    /// The sum is exact here, so what comes of it is that of the activation alone.
     #[test]
-    fn residual_and_gate_are_those_of_the_relu(len in 0usize..100) {
-        let (x, residual) = (noise(len * 3, 1), noise(len * 3, 2));
-        prop_assume!(len > 0);
+    fn an_addition_comes_before_the_activation(len in 1usize..100, activation in activations()) {
+        let (x, residual, dy) = (noise(len * 3, 1), noise(len * 3, 2), noise(len * 3, 3));
         let ones = [1.0; 3];
         let affine = Affine { mean: &[0.0; 3], scale: &ones, bias: &[0.0; 3] };
-        for isa in Isa::available() {
-            isa.force(|| {
-                let mut y = vec![9.0; x.len()];
-                apply(&x, affine, Some(&residual), true, &mut y);
-                let mut dy = vec![2.0; x.len()];
-                gate(&y, &mut dy);
-                for at in 0..x.len() {
-                    assert_eq!(y[at], (x[at] + residual[at]).max(0.0));
-                    assert_eq!(dy[at], if y[at] > 0.0 { 2.0 } else { 0.0 });
-                }
-            });
-        }
+        on_every_isa(|_| {
+            let (mut y, mut want_y) = (vec![9.0; x.len()], vec![9.0; x.len()]);
+            apply(&x, affine, Some(&residual), activation, &mut y);
+            activation::apply(activation, Some(&x), Some(&residual), &mut want_y);
+            assert_near(&y, &want_y, 2e-7, "y");
+            let Some(activation) = activation else { return };
+            let (mut dz, mut want_dz) = (dy.clone(), dy.clone());
+            activation_gradient(&x, affine, &residual, activation, &mut dz);
+            activation::gradient(activation, &x, Some(&residual), &mut want_dz);
+            assert_near(&dz, &want_dz, 2e-7, "dz");
+        });
     }
 }
 
 #[test]
 fn many_chunks_of_rows() {
-    check(3 * ROWS + 5, 16, false);
-    check(2 * ROWS, 3, false);
+    check(3 * ROWS + 5, 16, None);
+    check(2 * ROWS, 3, Some(Activation::Gelu));
 }
 
 #[test]
@@ -140,62 +149,39 @@ fn a_large_mean_costs_no_digits_and_a_nan_spoils_its_channel_only() {
     }
 }
 
-#[test]
-fn a_gate_lets_nan_pass() {
-    for isa in Isa::available() {
-        let mut dy = [1.0; 9];
-        let y = [f32::NAN, 0.0, -0.0, -1.0, 1.0, f32::INFINITY, f32::NEG_INFINITY, 2.0, 0.0];
-        isa.force(|| gate(&y, &mut dy));
-        assert_eq!(dy, [1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
-    }
-}
-
 /// On bf16 the arithmetic is that on f32; only what is written is rounded.
 #[test]
 fn bf16_is_f32_rounded() {
     for (n_rows, c) in [(700, 16), (37, 70), (5, 3)] {
         let [x, dy, residual] = [1, 2, 3].map(|seed| narrow::<bf16>(&noise(n_rows * c, seed)));
-        let [wide_x, wide_dy, wide_residual] = [&x, &dy, &residual].map(|values| widen(values));
+        let wide = [&x, &dy, &residual].map(|values| widen(values));
         let (mean, scale, bias) = (noise(c, 4), noise(c, 5), noise(c, 6));
         let affine = Affine { mean: &mean, scale: &scale, bias: &bias };
-        for isa in Isa::available() {
-            isa.force(|| {
-                let sums = |f: &dyn Fn(&mut [f32], &mut [f32])| {
-                    let (mut a, mut b) = (vec![0.0; c], vec![0.0; c]);
-                    f(&mut a, &mut b);
-                    (a, b)
-                };
-                assert_eq!(
-                    sums(&|a, b| statistics(&x, a, b)),
-                    sums(&|a, b| statistics(&wide_x, a, b))
-                );
-                let gradients =
-                    sums(&|a, b| parameter_gradients(&x, &dy, affine, &scale, true, a, b));
-                let wide = sums(&|a, b| {
-                    parameter_gradients(&wide_x, &wide_dy, affine, &scale, true, a, b);
-                });
-                assert_eq!(gradients, wide);
-                let (mut got, mut want) = (x.clone(), wide_x.clone());
-                apply(&x, affine, Some(&residual), true, &mut got);
-                apply(&wide_x, affine, Some(&wide_residual), true, &mut want);
-                assert_eq!(got, narrow(&want), "{isa}");
-                let (dweight, dbias) = gradients;
-                input_gradient(&x, Some(&dy), affine, &scale, true, &dweight, &dbias, &mut got);
-                input_gradient(
-                    &wide_x,
-                    Some(&wide_dy),
-                    affine,
-                    &scale,
-                    true,
-                    &dweight,
-                    &dbias,
-                    &mut want,
-                );
-                assert_eq!(got, narrow(&want), "{isa}");
-                gate(&x, &mut got);
-                gate(&wide_x, &mut want);
-                assert_eq!(got, narrow(&want), "{isa}");
+        for activation in Activation::ALL {
+            on_every_isa(|isa| {
+                let got = all_passes([&x, &dy, &residual], affine, activation);
+                let want = all_passes(wide.each_ref().map(|v| &v[..]), affine, activation);
+                assert_eq!(got.0, want.0, "{activation:?} {isa}");
+                assert_eq!(got.1, want.1.map(|values| narrow(&values)), "{activation:?} {isa}");
             });
         }
     }
+}
+
+/// What every pass makes of `x`, `dy` and `residual`: sums, and values.
+fn all_passes<E: Element>(
+    [x, dy, residual]: [&[E]; 3],
+    affine: Affine<'_>,
+    activation: Activation,
+) -> ([Vec<f32>; 4], [Vec<E>; 3]) {
+    let per_channel = || vec![0.0; affine.mean.len()];
+    let [mut mean, mut variance, mut dweight, mut dbias] = [(); 4].map(|()| per_channel());
+    let [mut y, mut dx, mut dz] = [x.to_vec(), x.to_vec(), dy.to_vec()];
+    let (inv_std, fused) = (affine.scale, Some(activation));
+    statistics(x, &mut mean, &mut variance);
+    apply(x, affine, Some(residual), fused, &mut y);
+    parameter_gradients(x, dy, affine, inv_std, fused, &mut dweight, &mut dbias);
+    input_gradient(x, Some(dy), affine, inv_std, fused, &dweight, &dbias, &mut dx);
+    activation_gradient(x, affine, residual, activation, &mut dz);
+    ([mean, variance, dweight, dbias], [y, dx, dz])
 }
