@@ -283,7 +283,7 @@ fn next_path(folder: &Path) -> io::Result<PathBuf> {
         let name = entry?.file_name();
         let time = name.to_str().and_then(|name| name.strip_prefix(NAME)?.split('.').next());
         if let Some(earlier) = time.and_then(|time| time.parse::<u64>().ok()) {
-            secs = secs.max(earlier + 1);
+            secs = secs.max(earlier.saturating_add(1));
         }
     }
     Ok(folder.join(format!("{NAME}{secs:010}.cifar")))
