@@ -54,11 +54,12 @@ pub(super) fn histogram(tag: String, histogram: &Histogram) -> Summary {
     one(Value { tag, histo: Some(histo), ..Value::default() })
 }
 
-/// Text in Markdown, for the plugin `text`: a tensor of one string.
+/// Text in Markdown, for the plugin `text`: a scalar tensor of a string (one of rank 1 would be
+/// shown as a table).
 pub(super) fn text(tag: String, markdown: String) -> Summary {
-    let shape = TensorShapeProto { dim: vec![Dim { size: 1 }] };
+    let shape = Some(TensorShapeProto::default());
     let tensor =
-        TensorProto { dtype: proto::STRING, tensor_shape: Some(shape), string_val: vec![markdown] };
+        TensorProto { dtype: proto::STRING, tensor_shape: shape, string_val: vec![markdown] };
     let metadata = metadata("text", Vec::new());
     one(Value { tag, tensor: Some(tensor), metadata: Some(metadata), ..Value::default() })
 }
