@@ -61,6 +61,7 @@ fn a_checkpoint_that_does_not_fit_leaves_the_last_one_whole() {
         "20",
         "--threads",
         "1",
+        "--no-tensorboard",
         "--out",
         "disk/run",
     ];

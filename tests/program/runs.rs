@@ -1,6 +1,7 @@
 //! What a run leaves behind, and that it can be interrupted anywhere.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::place::{Place, Ran};
 
-fn json(path: &std::path::Path) -> Value {
+fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
@@ -53,6 +54,44 @@ fn a_run_leaves_its_recipe_its_log_its_checkpoint_and_its_summary() {
         (&summary["parameters"], &summary["steps"], &summary["seed"]),
         (&25_578.into(), &10.into(), &5.into())
     );
+}
+
+fn event_files(run: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.to_str().unwrap().contains(".tfevents.")).collect()
+}
+
+#[test]
+fn each_sitting_that_trains_leaves_one_event_file_for_tensorboard() {
+    let place = Place::new();
+    let run = place.path("run");
+    place.train(&["--max-steps", "4"]).ok();
+    let files = event_files(&run);
+    assert_eq!(files.len(), 1, "{files:?}");
+    let bytes = fs::read(&files[0]).unwrap();
+    for tag in ["step/loss", "test/accuracy", "images/train_batch", "_hparams_"] {
+        let found = bytes.windows(tag.len()).any(|at| at == tag.as_bytes());
+        assert!(found, "no {tag} in {} bytes", bytes.len());
+    }
+    place.run(&["train", "--resume", "run", "--max-steps", "6"]).ok();
+    assert_eq!(event_files(&run).len(), 2);
+    place.run(&["train", "--resume", "run", "--max-steps", "6"]).ok();
+    assert_eq!(event_files(&run).len(), 2, "a sitting that trained nothing left a file");
+    place.run(&["train", "--resume", "run", "--no-tensorboard"]).ok();
+    assert_eq!(event_files(&run).len(), 2);
+}
+
+#[test]
+fn an_event_file_that_cannot_be_written_is_told_once_and_ends_no_run() {
+    let place = Place::new();
+    place.train(&["--max-steps", "4", "--no-tensorboard"]).ok();
+    // There is no name that sorts behind this one.
+    let last = format!("events.out.tfevents.{}.cifar", u64::MAX);
+    fs::write(place.path("run").join(&last), "").unwrap();
+    let ran = place.run(&["train", "--resume", "run"]).ok();
+    assert_eq!(ran.out.matches(&last).count(), 1, "{}", ran.out);
+    assert!(ran.out.contains("TensorBoard will not show all of this run"), "{}", ran.out);
+    assert_eq!(json(&place.path("run/summary.json"))["complete"], true);
 }
 
 #[test]

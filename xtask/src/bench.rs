@@ -82,7 +82,7 @@ struct Figure {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let python = match &arguments.python {
         Some(python) => std::path::absolute(python)?,
-        None => parity::environment()?,
+        None => parity::ENVIRONMENT.python()?,
     };
     let threads = match arguments.threads {
         Some(threads) => threads,

@@ -15,7 +15,7 @@ pub(crate) const FEATURES: [&str; 2] = ["--features", "cifar-data/candle-dataset
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Leave out the comparison with PyTorch and the runs on the real data
+    /// Leave out what needs Python or the real data
     #[arg(long)]
     fast: bool,
 }
@@ -86,7 +86,7 @@ fn steps(fast: bool) -> Vec<Step> {
         Step { name: "deny", check: Check::Deny },
     ];
     if !fast {
-        steps.extend(["parity", "smoke", "kill-test"].map(xtask));
+        steps.extend(["parity", "smoke", "tensorboard", "kill-test"].map(xtask));
     }
     steps
 }
@@ -178,7 +178,7 @@ mod tests {
     fn fast_is_the_same_list_cut_short() {
         let (fast, whole) = (names(true), names(false));
         assert_eq!(fast[..], whole[..fast.len()]);
-        assert!(whole.ends_with(&["parity", "smoke", "kill-test"]), "{whole:?}");
+        assert!(whole.ends_with(&["parity", "smoke", "tensorboard", "kill-test"]), "{whole:?}");
     }
 
     #[test]

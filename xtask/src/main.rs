@@ -11,7 +11,9 @@ mod layers;
 mod memcheck;
 mod parity;
 mod process;
+mod python;
 mod smoke;
+mod tensorboard;
 mod tidy;
 mod workspace;
 
@@ -45,6 +47,9 @@ enum Command {
     Parity(parity::Arguments),
     /// Trains, evaluates and resumes on the real data with the real program.
     Smoke,
+    /// Trains on the real data, killed and resumed, and compares what TensorBoard reads of the run
+    /// with its log.
+    Tensorboard,
     /// Sizes, names, `unsafe`, the environment, and what must not be committed.
     Tidy,
 }
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         Command::Memcheck => memcheck::run(),
         Command::Parity(arguments) => parity::run(&arguments),
         Command::Smoke => smoke::run(),
+        Command::Tensorboard => tensorboard::run(),
         Command::Tidy => tidy::run(),
     };
     match result {

@@ -110,6 +110,12 @@ pub(crate) struct TrainArgs {
     /// Go on with the run in this folder
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
+    /// Write no event file for TensorBoard
+    #[arg(long)]
+    pub(crate) no_tensorboard: bool,
+    /// Leave histograms of weights and gradients out of the event file
+    #[arg(long)]
+    pub(crate) no_histograms: bool,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

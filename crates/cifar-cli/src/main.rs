@@ -6,10 +6,12 @@ mod console;
 mod fetching;
 mod host;
 mod interrupt;
+mod pictures;
 mod progress;
 mod recipes;
 mod session;
 mod tables;
+mod tensorboard;
 
 use std::process::ExitCode;
 

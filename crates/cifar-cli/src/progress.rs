@@ -129,6 +129,7 @@ impl Observer for Progress<'_> {
             Event::EarlyStop { patience } => self.line(&format!(
                 "No better validation accuracy for {patience} epochs: stopping early"
             )),
+            Event::StepTensors(_) => Ok(()),
             Event::Saved { path, step } => {
                 tracing::debug!(path = %path.display(), step, "saved");
                 Ok(())

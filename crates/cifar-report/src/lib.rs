@@ -1,6 +1,7 @@
-//! Pictures of data and results, drawn without system fonts.
+//! Pictures of data and results, drawn without system fonts, and [event files](tensorboard) for
+//! TensorBoard.
 //!
-//! Every function returns an [`RgbImage`] of the size its content needs, in one look: the fonts,
+//! Every drawing function returns an [`RgbImage`] of the size its content needs, in one look: the fonts,
 //! colours and margins of one theme, a title at the top left, text that never overlaps and is
 //! shortened with an ellipsis where it does not fit. [`save_png`] writes a picture so that a reader
 //! never sees half a file.
@@ -17,10 +18,12 @@
 mod canvas;
 mod class_distribution;
 mod confusion_matrix;
+mod filters;
 mod header;
 mod picture_grid;
 mod png;
 mod rect;
+pub mod tensorboard;
 mod text;
 mod theme;
 
@@ -29,6 +32,7 @@ mod probe;
 
 pub use class_distribution::class_distribution;
 pub use confusion_matrix::confusion_matrix;
+pub use filters::first_layer_filters;
 pub use image::RgbImage;
 pub use picture_grid::{Picture, picture_grid};
 pub use png::{ReportError, save_png};

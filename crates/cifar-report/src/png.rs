@@ -77,14 +77,22 @@ fn temporary_name() -> String {
 
 fn write(image: &RgbImage, path: &Path) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
-    let encoder =
-        PngEncoder::new_with_quality(&mut out, CompressionType::Default, FilterType::Adaptive);
+    encode(image, &mut out, CompressionType::Default)?;
+    out.flush()?;
+    out.get_ref().sync_all()
+}
+
+/// Writes `image` to `out` in the PNG format.
+pub(crate) fn encode(
+    image: &RgbImage,
+    out: &mut impl Write,
+    compression: CompressionType,
+) -> io::Result<()> {
+    let encoder = PngEncoder::new_with_quality(out, compression, FilterType::Adaptive);
     image.write_with_encoder(encoder).map_err(|error| match error {
         ImageError::IoError(error) => error,
         other => io::Error::other(other),
-    })?;
-    out.flush()?;
-    out.get_ref().sync_all()
+    })
 }
 
 /// Makes the rename itself durable; only Unix can open a folder for that.

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use candle_core::Tensor;
+use cifar_data::Batch;
 use cifar_metrics::Evaluation;
+use cifar_net::Variable;
 use serde::Serialize;
 
 /// Something that happened in a run, in the order it happened.
@@ -12,6 +15,8 @@ pub enum Event<'a> {
     Start(Start),
     /// An optimiser step is done.
     Step(StepReport),
+    /// What that step worked on.
+    StepTensors(StepTensors<'a>),
     /// An epoch is done and, where there are validation images, validated.
     Epoch(EpochReport<'a>),
     /// A checkpoint is on disk.
@@ -65,6 +70,20 @@ pub struct StepReport {
     pub n_images: usize,
     /// Seconds from handing the batch over to the end of the update, waiting for data included.
     pub secs: f64,
+}
+
+/// The data and the tensors of one optimiser step. All is borrowed: whoever wants figures of them
+/// computes them, and a run that nobody looks into pays nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct StepTensors<'a> {
+    /// Which step.
+    pub report: &'a StepReport,
+    /// The images as the model saw them, `N × 3 × 32 × 32`.
+    pub batch: &'a Batch,
+    /// The model's variables after the step.
+    pub variables: &'a [Variable],
+    /// Gradient of each trainable variable, in order, before clipping.
+    pub gradients: &'a [Tensor],
 }
 
 /// One epoch.

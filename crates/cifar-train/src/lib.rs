@@ -38,7 +38,7 @@ pub use ema::Ema;
 pub use engine::{Engine, Pass};
 pub use error::{NonFinite, TrainError};
 pub use evaluate::evaluate;
-pub use event::{EpochReport, Event, Observer, Start, StepReport, ValidationReport};
+pub use event::{EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport};
 pub use learner::Learner;
 pub use metrics_log::{Csv, JsonLines};
 pub use optimizer::{

@@ -3,6 +3,7 @@
 //! ```text
 //! config.toml                 the resolved recipe
 //! metrics.jsonl metrics.csv   every step and epoch
+//! events.out.tfevents.*       the same and more for TensorBoard, one file a sitting
 //! checkpoints/last/           model.safetensors optimizer.safetensors state.json
 //! checkpoints/best/           the same, of the best validation accuracy
 //! summary.json                the result, once there is one

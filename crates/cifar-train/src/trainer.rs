@@ -13,7 +13,9 @@ use crate::ema::Ema;
 use crate::engine::Engine;
 use crate::error::{NonFinite, TrainError};
 use crate::evaluate::evaluate;
-use crate::event::{EpochReport, Event, Observer, Start, StepReport, ValidationReport};
+use crate::event::{
+    EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport,
+};
 use crate::learner::Learner;
 use crate::optimizer::Optimizer;
 use crate::recipe::Recipe;
@@ -186,8 +188,15 @@ impl<'a> Trainer<'a> {
                 return Ok(Some(outcome));
             }
             let Some(batch) = batches.next() else { break };
-            let report = self.step(&batch, since)?;
+            let (report, gradients) = self.step(&batch, since)?;
             emit(observers, &Event::Step(report))?;
+            let tensors = StepTensors {
+                report: &report,
+                batch: &batch,
+                variables: self.learner.variables,
+                gradients: &gradients,
+            };
+            emit(observers, &Event::StepTensors(tensors))?;
             since = Instant::now();
             let due = self
                 .recipe
@@ -208,8 +217,13 @@ impl<'a> Trainer<'a> {
         limits.max_steps.is_some_and(|max| self.state.step >= max).then_some(Outcome::StepLimit)
     }
 
-    /// One optimiser step on `batch`; `since` is when the loop began to wait for it.
-    fn step(&mut self, batch: &Batch, since: Instant) -> Result<StepReport, TrainError> {
+    /// One optimiser step on `batch`, and the gradients it took; `since` is when the loop began to
+    /// wait for the batch.
+    fn step(
+        &mut self,
+        batch: &Batch,
+        since: Instant,
+    ) -> Result<(StepReport, Vec<Tensor>), TrainError> {
         let size = self.cursor.advance()?;
         let pass = self.engine.forward_backward(&self.learner, batch, self.recipe)?;
         let norm = if pass.loss.is_finite() { global_norm(&pass.gradients)? } else { f64::NAN };
@@ -224,7 +238,7 @@ impl<'a> Trainer<'a> {
         state.running.add(pass.loss, pass.n_correct, batch.len());
         state.train_secs += secs;
         state.n_images += batch.len() as u64;
-        Ok(StepReport {
+        let report = StepReport {
             step: state.step,
             epoch: state.epoch + 1,
             batch: state.batch,
@@ -235,7 +249,8 @@ impl<'a> Trainer<'a> {
             gradient_norm: norm,
             n_images: batch.len(),
             secs,
-        })
+        };
+        Ok((report, pass.gradients))
     }
 
     fn update(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use cifar_data::{Batch, ChannelStatistics, Dataset, Normalization};
+use cifar_data::{ChannelStatistics, Dataset};
 use cifar_report::{Picture, class_distribution, picture_grid, save_png};
 use cifar_train::Recipe;
 use serde::Serialize;
@@ -13,9 +13,8 @@ use serde::Serialize;
 use crate::args::{DataArgs, DataCommand, FetchArgs, ShowArgs};
 use crate::console::Console;
 use crate::tables::grouped;
-use crate::{fetching, recipes, session};
+use crate::{fetching, pictures, recipes, session};
 
-const COLUMNS: usize = 8;
 /// Pictures of one class on the samples page.
 const SAMPLES_PER_CLASS: usize = 8;
 /// Pictures of the training batch that are shown.
@@ -114,28 +113,10 @@ fn train_batch(dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<cifar_
     let split = session::split(dataset, recipe)?;
     let loader = session::train_loader(dataset, split.train, recipe)?;
     let batch = loader.epoch(0).next().context("the training set is empty")?;
-    let pixels = pixels(&batch, &recipe.data.normalization);
-    let pictures: Vec<Picture<'_>> = pixels
-        .chunks_exact(3 * 32 * 32)
-        .zip(&batch.labels)
-        .take(BATCH_SHOWN)
-        .map(|(pixels, &label)| Picture {
-            pixels,
-            caption: dataset.class_names()[label as usize].clone(),
-        })
-        .collect();
     let title =
         format!("First training batch as {} sees it (recipe {})", recipe.model, recipe.name);
-    Ok(picture_grid(&title, &pictures, COLUMNS))
-}
-
-fn pixels(batch: &Batch, normalization: &Normalization) -> Vec<u8> {
-    let Normalization { mean, std } = normalization;
-    let plane = |i: usize| i / (32 * 32) % 3;
-    let colour = |(i, value): (usize, &f32)| {
-        (255.0 * (value * std[plane(i)] + mean[plane(i)])).round() as u8
-    };
-    batch.images.iter().enumerate().map(colour).collect()
+    let shown = pictures::first(&batch, BATCH_SHOWN);
+    Ok(pictures::batch(&title, &shown, &recipe.data.normalization, dataset.class_names()))
 }
 
 fn print(

@@ -19,6 +19,7 @@ use crate::args::TrainArgs;
 use crate::console::Console;
 use crate::progress::Progress;
 use crate::tables::{self, grouped};
+use crate::tensorboard::Board;
 use crate::{host, interrupt, recipes, session};
 
 /// The JSON document of an interrupted run.
@@ -94,9 +95,11 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
         grouped(n_images as u64),
     ))?;
 
-    let outcome = train_to_a_stop(&mut trainer, args, &run, console)?;
+    let mut board = board(args, &run, &recipe, dataset.class_names())?;
+    let outcome = train_to_a_stop(&mut trainer, args, &run, board.as_mut(), console)?;
     let state = trainer.state().clone();
     if outcome == Outcome::Interrupted {
+        close(board, console)?;
         let hint = resume_hint(&run, args);
         console.line(format!(
             "Stopped by request after step {}; the state is saved. Go on with\n  {hint}",
@@ -109,6 +112,13 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
 
     let slot = tested_slot(&checkpoints);
     let test = test(&data, &recipe, &model, &checkpoints, slot, &device)?;
+    if let Some(board) = &mut board {
+        board.test(state.step, &test);
+        if outcome != Outcome::StepLimit {
+            board.end_of_run(state.step);
+        }
+    }
+    close(board, console)?;
     let around = Surroundings {
         dataset: "cifar-10".to_owned(),
         device: device_name,
@@ -156,6 +166,7 @@ fn train_to_a_stop(
     trainer: &mut Trainer<'_>,
     args: &TrainArgs,
     run: &RunFolder,
+    board: Option<&mut Board>,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
     let interrupt = interrupt::flag()?;
@@ -166,9 +177,32 @@ fn train_to_a_stop(
     let mut csv =
         Csv::open(&csv, step).with_context(|| format!("cannot write {}", csv.display()))?;
     let mut progress = Progress::new(console, args.max_steps);
-    let mut observers: [&mut dyn Observer; 3] = [&mut jsonl, &mut csv, &mut progress];
+    let mut observers: Vec<&mut dyn Observer> = vec![&mut jsonl, &mut csv, &mut progress];
+    observers.extend(board.map(|board| board as &mut dyn Observer));
     let limits = Limits { max_steps: args.max_steps, interrupt: &interrupt };
     Ok(trainer.fit(limits, &mut observers)?)
+}
+
+/// What writes for TensorBoard, where that is wanted.
+fn board(
+    args: &TrainArgs,
+    run: &RunFolder,
+    recipe: &Recipe,
+    class_names: &[String],
+) -> anyhow::Result<Option<Board>> {
+    if args.no_tensorboard {
+        return Ok(None);
+    }
+    Board::new(run, recipe, class_names, !args.no_histograms).map(Some)
+}
+
+/// Says where TensorBoard will not show everything; the run itself is none the worse for it.
+fn close(board: Option<Board>, console: &mut Console) -> anyhow::Result<()> {
+    if let Some(Err(error)) = board.map(Board::finish) {
+        let error = anyhow::Error::from(error);
+        console.line(format!("TensorBoard will not show all of this run: {error:#}"))?;
+    }
+    Ok(())
 }
 
 fn resume_hint(run: &RunFolder, args: &TrainArgs) -> String {

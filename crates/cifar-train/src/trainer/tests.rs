@@ -110,6 +110,40 @@ impl Observer for Losses {
     }
 }
 
+/// Norm of the gradients that each step shows, and the first weight after it.
+#[derive(Default)]
+struct Insides {
+    norms: Vec<f64>,
+    first_weights: Vec<f32>,
+    batch_sizes: Vec<usize>,
+    told: Vec<f64>,
+}
+
+impl Observer for Insides {
+    fn observe(&mut self, event: &Event<'_>) -> std::io::Result<()> {
+        if let Event::StepTensors(tensors) = event {
+            let weights = tensors.variables[0].var.flatten_all().unwrap();
+            self.norms.push(global_norm(tensors.gradients).unwrap());
+            self.first_weights.push(weights.to_vec1::<f32>().unwrap()[0]);
+            self.batch_sizes.push(tensors.batch.len());
+            self.told.push(tensors.report.gradient_norm);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_step_shows_its_batch_its_gradients_before_clipping_and_the_weights_after_it() {
+    let recipe = recipe(&["epochs=1", "clip-norm=0.001"]);
+    let (tiny, mut insides) = (Tiny::new(), Insides::default());
+    trainer(&tiny, &recipe, None).fit(no_limit(), &mut [&mut insides]).unwrap();
+    assert_eq!(insides.batch_sizes, [8, 8, 8, 6]);
+    assert_eq!(insides.norms, insides.told);
+    assert!(insides.norms.iter().all(|&norm| norm > 0.001), "{:?}", insides.norms);
+    assert_eq!(insides.first_weights[3].to_bits(), tiny.weights()[0]);
+    assert_ne!(insides.first_weights[2], insides.first_weights[3]);
+}
+
 fn losses(recipe: &Recipe) -> (Vec<f64>, Vec<u32>) {
     let (tiny, mut losses) = (Tiny::new(), Losses::default());
     let outcome = trainer(&tiny, recipe, None).fit(no_limit(), &mut [&mut losses]).unwrap();

@@ -1,0 +1,82 @@
+use image::{Rgb, RgbImage};
+
+use crate::canvas::Canvas;
+use crate::header::Header;
+use crate::rect::Rect;
+use crate::theme::{GAP, MARGIN};
+
+/// Side of a filter in the picture, at least.
+const SIDE: u32 = 60;
+const COLUMNS: u32 = 8;
+
+/// The filters of a convolution that sees colours, each as a small picture: mid grey is a weight of
+/// 0, full colour or black the largest weight of the layer, so that filters can be compared.
+///
+/// `weights`: `(K, 3, H, W)` in this order, `shape`: its four sizes.
+///
+/// # Panics
+/// If there are no filters of three channels in `weights`.
+pub fn first_layer_filters(title: &str, weights: &[f32], shape: [usize; 4]) -> RgbImage {
+    let [n_filters, channels, height, width] = shape;
+    assert!(channels == 3 && !weights.is_empty(), "filters of shape {shape:?} see no colours");
+    assert_eq!(weights.len(), n_filters * 3 * height * width, "weights of shape {shape:?}");
+    let largest = weights.iter().fold(0f32, |most, weight| most.max(weight.abs()));
+    let header = Header { title, subtitle: format!("largest weight {largest:.3}") };
+    let scale = SIDE.div_ceil(width.max(height) as u32);
+    let (across, down) = (scale * width as u32 + GAP, scale * height as u32 + GAP);
+    let n_columns = COLUMNS.min(n_filters as u32);
+    let grid_width = n_columns * across - GAP;
+    let content_width = grid_width.max(header.width());
+    let n_rows = (n_filters as u32).div_ceil(n_columns);
+    let mut canvas =
+        Canvas::new(content_width + 2 * MARGIN, header.bottom() + n_rows * down - GAP + MARGIN);
+    header.draw(&mut canvas, content_width);
+    let plane = height * width;
+    for (index, filter) in (0..).zip(weights.chunks_exact(3 * plane)) {
+        let left = MARGIN + index % n_columns * across;
+        let top = header.bottom() + index / n_columns * down;
+        for at in 0..plane {
+            let (x, y) = ((at % width) as u32, (at / width) as u32);
+            let colour = [0, 1, 2].map(|c| shade(filter[c * plane + at], largest));
+            let square = Rect::new(left + x * scale, top + y * scale, scale, scale);
+            canvas.fill(square, Rgb(colour));
+        }
+    }
+    canvas.into_image()
+}
+
+/// 1 to 255 for weights from `-largest` to `largest`.
+fn shade(weight: f32, largest: f32) -> u8 {
+    let share = if largest > 0.0 { weight / largest } else { 0.0 };
+    (128.0 + 127.0 * share).round() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::assert_margin_is_blank;
+
+    #[test]
+    fn every_weight_is_a_square_of_its_colour() {
+        let mut weights = vec![0.0; 10 * 3 * 4];
+        // Filter 9 stands second in the second row: its lower left weight, green.
+        weights[9 * 12 + 4 + 2] = 0.5;
+        weights[9 * 12 + 8 + 2] = -0.5;
+        let picture = first_layer_filters("Filters", &weights, [10, 3, 2, 2]);
+        assert_margin_is_blank(&picture);
+        let header = Header { title: "Filters", subtitle: "largest weight 0.500".to_owned() };
+        let (left, top) = (MARGIN + 60 + GAP, header.bottom() + 60 + GAP);
+        for (x, y) in [(0, 30), (29, 59)] {
+            assert_eq!(*picture.get_pixel(left + x, top + y), Rgb([128, 255, 1]));
+        }
+        assert_eq!(*picture.get_pixel(left + 30, top + 59), Rgb([128; 3]));
+    }
+
+    #[test]
+    fn filters_that_are_all_zero_are_grey() {
+        let picture = first_layer_filters("Filters", &[0.0; 3], [1, 3, 1, 1]);
+        assert_margin_is_blank(&picture);
+        let middle = picture.get_pixel(MARGIN + 30, picture.height() - MARGIN - 30);
+        assert_eq!(*middle, Rgb([128; 3]));
+    }
+}

@@ -1,0 +1,61 @@
+//! Virtual environments of Python, in the target folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, workspace};
+
+/// Packages of a fixed version, for one purpose.
+pub(crate) struct Environment {
+    /// The folder under `tests/` whose `requirements.txt` names them.
+    pub(crate) purpose: &'static str,
+    /// What a person is told to wait for.
+    pub(crate) content: &'static str,
+}
+
+const REMEDY: &str = "install Python 3.11 or newer with its venv module \
+                      (on Debian: apt-get install python3 python3-venv) and run the command again";
+
+impl Environment {
+    /// Its Python. The environment, `target/PURPOSE-venv`, is made anew when the requirements have
+    /// changed.
+    pub(crate) fn python(&self) -> Result<PathBuf> {
+        let folder = workspace::target().join(format!("{}-venv", self.purpose));
+        let requirements = workspace::root().join("tests").join(self.purpose);
+        let requirements = requirements.join("requirements.txt");
+        let wanted =
+            fs::read(&requirements).with_context(|| format!("read {}", requirements.display()))?;
+        // Written last, so it tells a whole environment from one whose making was interrupted.
+        let installed = folder.join("requirements.txt");
+        let python = folder.join("bin/python");
+        if !fs::read(&installed).is_ok_and(|found| found == wanted) {
+            self.make(&folder, &python, &requirements)?;
+            fs::write(&installed, wanted)
+                .with_context(|| format!("write {}", installed.display()))?;
+        }
+        Ok(python)
+    }
+
+    fn make(&self, folder: &Path, python: &Path, requirements: &Path) -> Result<()> {
+        if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {
+            bail!("there is no `python3`; {REMEDY}");
+        }
+        println!("making {} with {}", folder.display(), self.content);
+        process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))
+            .context(REMEDY)?;
+        let mut install = Command::new(python);
+        install
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .arg("--requirement")
+            .arg(requirements);
+        process::run(&mut install).with_context(|| {
+            format!(
+                "the packages of {} could not be installed; is the package registry within reach?",
+                requirements.display()
+            )
+        })
+    }
+}
