@@ -95,10 +95,12 @@ pub fn learning_rate(title: &str, steps: &[StepPoint]) -> Drawing {
     let rates = points(steps, |step| step.learning_rate);
     let series =
         Series { name: "learning rate".to_owned(), stroke: line(DATA), dots: false, points: rates };
-    // From 0, so that a constant looks constant and a decay to nothing ends at the bottom.
-    let y = Axis::linear("learning rate", series.points.iter().map(|point| point.1).chain([0.0]));
-    let peak = series.points.iter().map(|point| point.1).fold(0.0, f64::max);
-    let header = Header { title, subtitle: format!("highest {peak}") };
+    let finite = series.points.iter().map(|point| point.1).filter(|rate| rate.is_finite());
+    let peak = finite.fold(0.0, f64::max);
+    // From 0, so that a constant looks constant and a decay to nothing ends at the bottom; with
+    // some room above the peak.
+    let y = Axis::linear("learning rate", [0.0, 1.05 * peak].into_iter());
+    let header = Header { title, subtitle: format!("highest {}", four_digits(peak)) };
     line_charts(&header, steps, &[Panel { y, series: vec![series] }], None)
 }
 
@@ -126,6 +128,11 @@ pub fn gradient_norm(title: &str, steps: &[StepPoint]) -> Drawing {
     }
     let y = Axis::logarithmic("gradient norm", values(&series));
     line_charts(&Header { title, subtitle }, steps, &[Panel { y, series }], None)
+}
+
+/// `value` rounded to four significant digits.
+fn four_digits(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
 }
 
 /// Data that share a vertical axis.

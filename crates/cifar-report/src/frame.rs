@@ -4,14 +4,14 @@ use crate::drawing::{Point, Stroke};
 use crate::rect::Rect;
 use crate::series::{DOT_RADIUS, Series, thin};
 use crate::text::Align;
-use crate::theme::{AXIS, AXIS_TITLE, GAP, GRID, ROW, TICK};
+use crate::theme::{AXIS, AXIS_TITLE, GAP, GRID, MARGIN, PAGE_WIDTH, ROW, TICK};
 
 /// Height of the tick labels and the title below a frame.
 pub(crate) const X_AXIS_HEIGHT: u32 = GAP + 2 * ROW;
 /// A line through the data, and one that belongs to it.
 pub(crate) const BOLD: f64 = 2.0;
 
-/// The area of the data between two axes.
+/// The area of the data between two axes, on a page of [`PAGE_WIDTH`].
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) plot: Rect,
@@ -43,10 +43,10 @@ impl Frame {
             let Some(share) = self.x.at(tick.value) else { continue };
             let x = plot.x + (share * f64::from(plot.width)).round() as u32;
             canvas.upright(Rect { x: x.min(plot.right() - 1), ..plot }, GRID);
-            // At the right end a label may reach past the data, not into the margin.
+            // The last label may reach past the data, not into the margin.
             let width = TICK.width_of(&tick.label);
             let label = Rect::new(
-                (x - width / 2).min(plot.right() - width),
+                (x - width / 2).min(PAGE_WIDTH - MARGIN - width),
                 plot.bottom() + GAP / 2,
                 width,
                 ROW,

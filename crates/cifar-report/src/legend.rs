@@ -40,7 +40,7 @@ fn places(entries: &[Entry], x: u32, y: u32, width: u32) -> Vec<Rect> {
 
 /// Height of the rows of `entries`, with the space below them.
 pub(crate) fn height(entries: &[Entry], width: u32) -> u32 {
-    places(entries, 0, 0, width).last().map_or(0, |last| last.bottom() + GAP)
+    places(entries, 0, 0, width).last().map_or(0, |last| last.bottom() + 2 * GAP)
 }
 
 pub(crate) fn draw(canvas: &mut Canvas, entries: &[Entry], x: u32, y: u32, width: u32) {

@@ -7,7 +7,7 @@ use crate::frame::{BOLD, Frame, X_AXIS_HEIGHT, y_axis_width};
 use crate::header::Header;
 use crate::legend::{self, Entry, Sample};
 use crate::rect::Rect;
-use crate::theme::{DATA, INK, MARGIN, MUTED, PAGE_WIDTH, SECOND, SPACE, pale};
+use crate::theme::{DATA, INK, MARGIN, MUTED, PAGE_WIDTH, ROW, SECOND, SPACE, pale};
 
 const HEIGHT: u32 = 340;
 const HISTOGRAM_HEIGHT: u32 = 120;
@@ -30,7 +30,7 @@ pub fn reliability_diagram(title: &str, calibration: &Calibration) -> Drawing {
     };
     let header = Header { title, subtitle };
     let entries = [
-        (Sample::Block(DATA), "accuracy"),
+        (Sample::Block(DATA), "accuracy, up to the black line"),
         (Sample::Block(pale(SECOND)), "gap to the mean confidence"),
         (Sample::Line { stroke: DIAGONAL, dot: false }, "perfect agreement"),
     ]
@@ -43,7 +43,7 @@ pub fn reliability_diagram(title: &str, calibration: &Calibration) -> Drawing {
     let accuracies = percents("accuracy (%)");
     let left = y_axis_width(&accuracies).max(y_axis_width(&shares));
     let top = header.bottom() + legend::height(&entries, width);
-    let plot = Rect::new(MARGIN + left, top, width - left, HEIGHT);
+    let plot = Rect::new(MARGIN + left, top, width - left - ROW / 2, HEIGHT);
     let below = plot.bottom() + X_AXIS_HEIGHT + SPACE;
     let histogram = Rect { y: below, height: HISTOGRAM_HEIGHT, ..plot };
     let mut canvas = header.sheet(PAGE_WIDTH, histogram.bottom() + X_AXIS_HEIGHT + MARGIN);

@@ -88,13 +88,17 @@ fn history_pages(history: &History, name: &str) -> Vec<Page> {
 }
 
 fn evaluation_pages(evaluation: &Evaluation, class_names: &[String], name: &str) -> Vec<Page> {
-    let title = format!("{name} on the test images");
-    let matrix = |text| confusion_matrix(&title, class_names, &evaluation.confusion, text);
+    let title = |what| format!("{what} of {name} on the test images");
+    let matrix =
+        |what, text| confusion_matrix(&title(what), class_names, &evaluation.confusion, text);
     vec![
-        ("class_metrics", class_bars(&title, class_names, &evaluation.per_class)),
-        ("confusion_counts", matrix(CellText::Count)),
-        ("confusion_percent", matrix(CellText::Percent)),
-        ("reliability", reliability_diagram(&title, &evaluation.calibration)),
+        (
+            "class_metrics",
+            class_bars(&title("Precision and recall"), class_names, &evaluation.per_class),
+        ),
+        ("confusion_counts", matrix("Predictions", CellText::Count)),
+        ("confusion_percent", matrix("Predictions", CellText::Percent)),
+        ("reliability", reliability_diagram(&title("Reliability"), &evaluation.calibration)),
     ]
 }
 
