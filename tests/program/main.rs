@@ -13,5 +13,6 @@ mod full_disk;
 mod instructions;
 mod output;
 mod place;
+mod plots;
 mod rights;
 mod runs;

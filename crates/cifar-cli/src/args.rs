@@ -35,6 +35,7 @@ impl Cli {
         match &self.command {
             Command::Train(args) => args.json,
             Command::Eval(args) => args.json,
+            Command::Plot(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
             Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
             Command::Models(args) => args.json,
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Evaluate a trained network on the test or validation images
     Eval(EvalArgs),
+    /// Draw a run: training curves, and what its checkpoint makes of the test images
+    Plot(PlotArgs),
     /// Look at the data
     Data(DataArgs),
     /// List the networks, or one network layer by layer
@@ -198,6 +201,38 @@ pub(crate) struct EvalArgs {
     pub(crate) confusion_png: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON document on standard output, all else on standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// File formats of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PictureFormat {
+    /// Pixels
+    Png,
+    /// Shapes and text
+    Svg,
+    /// Both
+    Both,
+}
+
+/// Arguments of `plot`.
+#[derive(Debug, Args)]
+pub(crate) struct PlotArgs {
+    /// A run's folder
+    pub(crate) run: PathBuf,
+    /// Folder for the pictures [default: RUN/plots]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// File format
+    #[arg(long, value_enum, default_value = "png")]
+    pub(crate) format: PictureFormat,
+    /// Folder of the data set; nothing is fetched. Without it the run's evaluation.json is drawn
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
     /// Print one JSON document on standard output, all else on standard error

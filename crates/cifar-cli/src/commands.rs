@@ -5,4 +5,5 @@ pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod models;
+pub(crate) mod plot;
 pub(crate) mod train;

@@ -1,7 +1,7 @@
 //! Pictures of what a network is given.
 
 use cifar_data::{Batch, Normalization};
-use cifar_report::{Picture, RgbImage, picture_grid};
+use cifar_report::{Drawing, Picture, picture_grid};
 
 const COLUMNS: usize = 8;
 /// Values of an image.
@@ -13,7 +13,7 @@ pub(crate) fn batch(
     batch: &Batch,
     normalization: &Normalization,
     class_names: &[String],
-) -> RgbImage {
+) -> Drawing {
     let pixels = pixels(batch, normalization);
     let pictures: Vec<Picture<'_>> = pixels
         .chunks_exact(IMAGE_LEN)

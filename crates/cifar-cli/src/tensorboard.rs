@@ -8,7 +8,7 @@ use candle_core::{DType, Tensor};
 use cifar_data::Normalization;
 use cifar_metrics::{ConfusionMatrix, Evaluation};
 use cifar_report::tensorboard::{EventFileError, EventWriter, Hparam};
-use cifar_report::{confusion_matrix, first_layer_filters};
+use cifar_report::{CellText, confusion_matrix, first_layer_filters};
 use cifar_train::{
     EpochReport, Event, Observer, Recipe, RunFolder, Start, StepReport, StepTensors,
 };
@@ -165,7 +165,9 @@ fn draw_confusion(
     confusion: &ConfusionMatrix,
 ) {
     let (title, confusion) = (format!("Confusion matrix after step {step}"), confusion.clone());
-    writer.image(tag, step, move || confusion_matrix(&title, &class_names, &confusion));
+    writer.image(tag, step, move || {
+        confusion_matrix(&title, &class_names, &confusion, CellText::Count)
+    });
 }
 
 /// The filters of the first convolution, where it sees the three colours.

@@ -1,14 +1,15 @@
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::CalibrationSums;
 use crate::score::Score;
-use crate::{ClassMetrics, ConfusionMatrix, MetricsError};
+use crate::{Calibration, ClassMetrics, ConfusionMatrix, MetricsError};
 
 /// `k` of the top-k accuracy next to top-1.
 const TOP_K: usize = 5;
 
 /// What a model does on a set of samples.
 ///
-/// Without a single sample the three means are NaN, which JSON cannot hold.
+/// Without a single sample the three means and the calibration error are NaN, which JSON cannot hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
@@ -27,6 +28,8 @@ pub struct Evaluation {
     pub per_class: Vec<ClassMetrics>,
     /// Which class was taken for which.
     pub confusion: ConfusionMatrix,
+    /// Whether the probabilities can be believed.
+    pub calibration: Calibration,
 }
 
 /// Accumulates an [`Evaluation`] batch by batch; how the samples are cut into batches leaves the
@@ -37,13 +40,15 @@ pub struct Evaluator {
     total_loss: f64,
     n_in_top5: usize,
     confusion: ConfusionMatrix,
+    calibration: CalibrationSums,
 }
 
 impl Evaluator {
     /// An evaluator of `n_classes` classes that has seen no sample.
     pub fn new(n_classes: usize) -> Self {
         let confusion = ConfusionMatrix::new(n_classes);
-        Self { n: 0, total_loss: 0.0, n_in_top5: 0, confusion }
+        let calibration = CalibrationSums::default();
+        Self { n: 0, total_loss: 0.0, n_in_top5: 0, confusion, calibration }
     }
 
     /// Adds a batch: `logits` is `N x K` row-major, `labels` holds `N` classes below `K`.
@@ -78,6 +83,7 @@ impl Evaluator {
                 .map(|class| self.confusion.class_metrics(class))
                 .collect(),
             confusion: self.confusion,
+            calibration: self.calibration.finish(),
         }
     }
 
@@ -106,6 +112,7 @@ impl Evaluator {
         self.total_loss += score.loss;
         self.n_in_top5 += usize::from(score.rank < TOP_K);
         self.confusion.add(label, score.prediction);
+        self.calibration.add(score.confidence, score.prediction == label);
     }
 }
 

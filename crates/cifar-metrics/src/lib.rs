@@ -1,4 +1,4 @@
-//! Accuracy, loss, confusion matrix and per-class figures from logits and labels.
+//! Accuracy, loss, confusion matrix, per-class figures and calibration from logits and labels.
 //!
 //! An [`Evaluator`] is fed batches of logits (`N x K`, row-major) with their labels and ends in an
 //! [`Evaluation`]: plain numbers that serialise with serde. The crate knows no tensors, no class
@@ -22,14 +22,16 @@
 //! # Ok::<(), cifar_metrics::MetricsError>(())
 //! ```
 
+mod calibration;
 mod class_metrics;
 mod confusion;
 mod error;
 mod evaluation;
 mod score;
 
+pub use calibration::{Calibration, CalibrationBin};
 pub use class_metrics::ClassMetrics;
 pub use confusion::{ConfusedPair, ConfusionMatrix};
 pub use error::MetricsError;
 pub use evaluation::{Evaluation, Evaluator};
-pub use score::first_maximum;
+pub use score::{first_maximum, prediction};

@@ -5,6 +5,8 @@ pub(crate) struct Score {
     pub(crate) loss: f64,
     /// The predicted class.
     pub(crate) prediction: usize,
+    /// Softmax probability of the predicted class.
+    pub(crate) confidence: f64,
     /// How many classes stand before the true one; 0 means the prediction is right.
     pub(crate) rank: usize,
 }
@@ -13,9 +15,13 @@ impl Score {
     /// Scores `logits` (`K` finite values, `K > 0`) against `label < K`.
     pub(crate) fn of(logits: &[f32], label: usize) -> Self {
         let prediction = first_maximum(logits);
+        let others = others(logits, prediction);
         Self {
-            loss: cross_entropy(logits, label, prediction),
+            // `(m - x_label) + ln(1 + others)`: a very confident right answer keeps its tiny loss
+            // instead of rounding to 0.
+            loss: (f64::from(logits[prediction]) - f64::from(logits[label])) + others.ln_1p(),
             prediction,
+            confidence: 1.0 / (1.0 + others),
             rank: rank(logits, label),
         }
     }
@@ -27,24 +33,27 @@ pub fn first_maximum(logits: &[f32]) -> usize {
     (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
 }
 
+/// The predicted class of `logits` (`K` finite values, `K > 0`) and its softmax probability.
+pub fn prediction(logits: &[f32]) -> (usize, f64) {
+    let class = first_maximum(logits);
+    (class, 1.0 / (1.0 + others(logits, class)))
+}
+
 fn rank(logits: &[f32], label: usize) -> usize {
     let own = logits[label];
     let precedes = |(class, &logit): (usize, &f32)| logit > own || (logit == own && class < label);
     logits.iter().enumerate().filter(|&entry| precedes(entry)).count()
 }
 
-/// `ln(sum_j exp(x_j)) - x_label`, computed as `(m - x_label) + ln(1 + sum_{j != argmax} exp(x_j - m))`
-/// with the maximum `m`: no exponential overflows, and a very confident right answer keeps its tiny
-/// loss instead of rounding to 0.
-fn cross_entropy(logits: &[f32], label: usize, argmax: usize) -> f64 {
+/// `sum_{j != argmax} exp(x_j - m)` with the maximum `m`: no exponential overflows.
+fn others(logits: &[f32], argmax: usize) -> f64 {
     let max = f64::from(logits[argmax]);
-    let others: f64 = logits
+    logits
         .iter()
         .enumerate()
         .filter(|&(class, _)| class != argmax)
         .map(|(_, &logit)| (f64::from(logit) - max).exp())
-        .sum();
-    (max - f64::from(logits[label])) + others.ln_1p()
+        .sum()
 }
 
 #[cfg(test)]
@@ -106,6 +115,10 @@ mod tests {
             let p = exp(logits[label]) / logits.iter().map(|&x| exp(x)).sum::<f64>();
             prop_assert!((score.loss + p.ln()).abs() < 1e-12);
             prop_assert!(score.loss >= 0.0);
+
+            let largest = exp(logits[order[0]]) / logits.iter().map(|&x| exp(x)).sum::<f64>();
+            prop_assert!((score.confidence - largest).abs() < 1e-12);
+            prop_assert_eq!(prediction(&logits), (score.prediction, score.confidence));
         }
     }
 }

@@ -1,9 +1,9 @@
-use image::RgbImage;
-
-use crate::canvas::{Align, Canvas};
+use crate::axis::nice_step;
+use crate::canvas::Canvas;
+use crate::drawing::Drawing;
 use crate::header::Header;
 use crate::rect::Rect;
-use crate::text::grouped;
+use crate::text::{Align, grouped};
 use crate::theme::{AXIS, AXIS_TITLE, DATA, GAP, GRID, LABEL, MARGIN, PAPER, ROW, TICK};
 
 /// Height of the area of the bars.
@@ -12,7 +12,7 @@ const PLOT_HEIGHT: u32 = 320;
 const MIN_SLOT: u32 = 48;
 const MAX_SLOT: u32 = 120;
 /// Most intervals between the ticks of the axis.
-const MAX_INTERVALS: u64 = 6;
+const MAX_INTERVALS: u32 = 6;
 
 /// Bars of the number of images per class, with the count above and the name below each bar.
 ///
@@ -21,13 +21,13 @@ const MAX_INTERVALS: u64 = 6;
 ///
 /// # Panics
 /// If there are not as many `counts` as `class_names`.
-pub fn class_distribution(title: &str, class_names: &[String], counts: &[usize]) -> RgbImage {
+pub fn class_distribution(title: &str, class_names: &[String], counts: &[usize]) -> Drawing {
     assert_eq!(counts.len(), class_names.len(), "one count per class name");
     let counts: Vec<u64> = counts.iter().map(|&count| count as u64).collect();
     let header = Header { title, subtitle: subtitle(&counts) };
     let layout = Layout::new(&header, class_names, &counts);
-    let mut canvas = Canvas::new(layout.width, layout.plot.bottom() + GAP + ROW + MARGIN);
-    header.draw(&mut canvas, layout.width - 2 * MARGIN);
+    let height = layout.plot.bottom() + GAP + ROW + MARGIN;
+    let mut canvas = header.sheet(layout.width, height);
     draw_axis(&mut canvas, &layout);
     for (class, (name, &count)) in (0..).zip(class_names.iter().zip(&counts)) {
         canvas.fill(layout.bar(class, count), DATA);
@@ -38,7 +38,7 @@ pub fn class_distribution(title: &str, class_names: &[String], counts: &[usize])
         canvas.text(layout.name(class), name, Align::Centre, LABEL);
     }
     canvas.line(Rect { y: layout.plot.bottom(), ..layout.plot }, AXIS);
-    canvas.into_image()
+    canvas.into_drawing()
 }
 
 fn subtitle(counts: &[u64]) -> String {
@@ -122,12 +122,9 @@ impl Layout {
     }
 }
 
-/// Step and end of an axis from 0 that holds `max`: a step of 1, 2 or 5 times a power of ten, and
-/// the fewest steps that reach.
+/// Step and end of an axis from 0 that holds `max`, in the fewest steps that reach.
 fn ticks(max: u64) -> (u64, u64) {
-    let powers = std::iter::successors(Some(1_u64), |power| power.checked_mul(10));
-    let mut steps = powers.flat_map(|power| [1, 2, 5].map(|factor| power.saturating_mul(factor)));
-    let step = steps.find(|&step| max.div_ceil(step) <= MAX_INTERVALS).unwrap_or(u64::MAX);
+    let step = nice_step(max as f64, MAX_INTERVALS).value().max(1.0) as u64;
     (step, max.div_ceil(step).max(1).saturating_mul(step))
 }
 

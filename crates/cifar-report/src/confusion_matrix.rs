@@ -1,10 +1,10 @@
 use cifar_metrics::ConfusionMatrix;
-use image::RgbImage;
 
-use crate::canvas::{Align, Canvas};
+use crate::canvas::Canvas;
+use crate::drawing::Drawing;
 use crate::header::Header;
 use crate::rect::Rect;
-use crate::text::grouped;
+use crate::text::{Align, grouped};
 use crate::theme::{
     AXIS_TITLE, GAP, LABEL, MARGIN, MUTED, ROW, SPACE, TICK, share_colour, text_on,
 };
@@ -20,21 +20,35 @@ const MAX_NAME: u32 = 16;
 const STRIP_WIDTH: u32 = 16;
 const LEGEND_PERCENTS: [u32; 5] = [0, 25, 50, 75, 100];
 
-/// A confusion matrix: a row per true class, a column per predicted class, the count in every cell,
-/// coloured by its share of the row, with a legend; the accuracy stands under the title.
+/// What stands in the cells of a confusion matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellText {
+    /// The number of samples.
+    Count,
+    /// Their share of the true class in percent.
+    Percent,
+}
+
+/// A confusion matrix: a row per true class, a column per predicted class, the count or the percent
+/// of the row in every cell, coloured by its share of the row, with a legend; the accuracy stands
+/// under the title.
 ///
 /// # Panics
 /// If there are not as many `class_names` as classes in `matrix`.
-pub fn confusion_matrix(title: &str, class_names: &[String], matrix: &ConfusionMatrix) -> RgbImage {
+pub fn confusion_matrix(
+    title: &str,
+    class_names: &[String],
+    matrix: &ConfusionMatrix,
+    text: CellText,
+) -> Drawing {
     assert_eq!(class_names.len(), matrix.n_classes(), "one name per class of the matrix");
     let header = Header { title, subtitle: subtitle(matrix) };
     let layout = Layout::new(&header, class_names, matrix);
-    let mut canvas = Canvas::new(layout.width, layout.height);
-    header.draw(&mut canvas, layout.width - 2 * MARGIN);
+    let mut canvas = header.sheet(layout.width, layout.height);
     draw_axes(&mut canvas, &layout, class_names);
-    draw_cells(&mut canvas, &layout, matrix);
+    draw_cells(&mut canvas, &layout, matrix, text);
     draw_legend(&mut canvas, layout.legend);
-    canvas.into_image()
+    canvas.into_drawing()
 }
 
 fn subtitle(matrix: &ConfusionMatrix) -> String {
@@ -58,16 +72,21 @@ fn draw_axes(canvas: &mut Canvas, layout: &Layout, class_names: &[String]) {
     }
 }
 
-fn draw_cells(canvas: &mut Canvas, layout: &Layout, matrix: &ConfusionMatrix) {
+fn draw_cells(canvas: &mut Canvas, layout: &Layout, matrix: &ConfusionMatrix, text: CellText) {
     for (truth, row) in (0..).zip(matrix.rows()) {
         // A class without samples has no shares; its counts are all 0.
         let total = row.iter().sum::<u64>().max(1);
         for (predicted, &count) in (0..).zip(row) {
             let cell = layout.cell(truth, predicted);
-            let background = share_colour(count as f64 / total as f64);
+            let share = count as f64 / total as f64;
+            let background = share_colour(share);
             canvas.fill(cell, background);
             let colour = if count == 0 { MUTED } else { text_on(background) };
-            canvas.text(cell, &grouped(count), Align::Centre, LABEL.in_colour(colour));
+            let text = match text {
+                CellText::Percent if count > 0 => format!("{:.1}%", 100.0 * share),
+                CellText::Count | CellText::Percent => grouped(count),
+            };
+            canvas.text(cell, &text, Align::Centre, LABEL.in_colour(colour));
         }
     }
 }

@@ -1,6 +1,6 @@
-use image::{Rgb, RgbImage};
+use image::Rgb;
 
-use crate::canvas::Canvas;
+use crate::Drawing;
 use crate::header::Header;
 use crate::rect::Rect;
 use crate::theme::{GAP, MARGIN};
@@ -16,7 +16,7 @@ const COLUMNS: u32 = 8;
 ///
 /// # Panics
 /// If there are no filters of three channels in `weights`.
-pub fn first_layer_filters(title: &str, weights: &[f32], shape: [usize; 4]) -> RgbImage {
+pub fn first_layer_filters(title: &str, weights: &[f32], shape: [usize; 4]) -> Drawing {
     let [n_filters, channels, height, width] = shape;
     assert!(channels == 3 && !weights.is_empty(), "filters of shape {shape:?} see no colours");
     assert_eq!(weights.len(), n_filters * 3 * height * width, "weights of shape {shape:?}");
@@ -28,9 +28,8 @@ pub fn first_layer_filters(title: &str, weights: &[f32], shape: [usize; 4]) -> R
     let grid_width = n_columns * across - GAP;
     let content_width = grid_width.max(header.width());
     let n_rows = (n_filters as u32).div_ceil(n_columns);
-    let mut canvas =
-        Canvas::new(content_width + 2 * MARGIN, header.bottom() + n_rows * down - GAP + MARGIN);
-    header.draw(&mut canvas, content_width);
+    let height_of_all = header.bottom() + n_rows * down - GAP + MARGIN;
+    let mut canvas = header.sheet(content_width + 2 * MARGIN, height_of_all);
     let plane = height * width;
     for (index, filter) in (0..).zip(weights.chunks_exact(3 * plane)) {
         let left = MARGIN + index % n_columns * across;
@@ -42,7 +41,7 @@ pub fn first_layer_filters(title: &str, weights: &[f32], shape: [usize; 4]) -> R
             canvas.fill(square, Rgb(colour));
         }
     }
-    canvas.into_image()
+    canvas.into_drawing()
 }
 
 /// 1 to 255 for weights from `-largest` to `largest`.
@@ -62,7 +61,7 @@ mod tests {
         // Filter 9 stands second in the second row: its lower left weight, green.
         weights[9 * 12 + 4 + 2] = 0.5;
         weights[9 * 12 + 8 + 2] = -0.5;
-        let picture = first_layer_filters("Filters", &weights, [10, 3, 2, 2]);
+        let picture = first_layer_filters("Filters", &weights, [10, 3, 2, 2]).to_image();
         assert_margin_is_blank(&picture);
         let header = Header { title: "Filters", subtitle: "largest weight 0.500".to_owned() };
         let (left, top) = (MARGIN + 60 + GAP, header.bottom() + 60 + GAP);
@@ -74,7 +73,7 @@ mod tests {
 
     #[test]
     fn filters_that_are_all_zero_are_grey() {
-        let picture = first_layer_filters("Filters", &[0.0; 3], [1, 3, 1, 1]);
+        let picture = first_layer_filters("Filters", &[0.0; 3], [1, 3, 1, 1]).to_image();
         assert_margin_is_blank(&picture);
         let middle = picture.get_pixel(MARGIN + 30, picture.height() - MARGIN - 30);
         assert_eq!(*middle, Rgb([128; 3]));

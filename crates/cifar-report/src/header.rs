@@ -1,5 +1,6 @@
-use crate::canvas::{Align, Canvas};
+use crate::canvas::Canvas;
 use crate::rect::Rect;
+use crate::text::Align;
 use crate::theme::{MARGIN, ROW, SPACE, SUBTITLE, TITLE};
 
 /// Height of the title's row.
@@ -26,11 +27,13 @@ impl Header<'_> {
         MARGIN + TITLE_ROW + if self.subtitle.is_empty() { 0 } else { ROW } + SPACE
     }
 
-    /// Draws onto a sheet whose content is `width` pixels wide.
-    pub(crate) fn draw(&self, canvas: &mut Canvas, width: u32) {
-        let title = Rect::new(MARGIN, MARGIN, width, TITLE_ROW);
+    /// A sheet of that size with the header on it.
+    pub(crate) fn sheet(&self, width: u32, height: u32) -> Canvas {
+        let mut canvas = Canvas::new(self.title, width, height);
+        let title = Rect::new(MARGIN, MARGIN, width - 2 * MARGIN, TITLE_ROW);
         canvas.text(title, self.title, Align::Start, TITLE);
-        let subtitle = Rect::new(MARGIN, title.bottom(), width, ROW);
+        let subtitle = Rect { y: title.bottom(), height: ROW, ..title };
         canvas.text(subtitle, &self.subtitle, Align::Start, SUBTITLE);
+        canvas
     }
 }

@@ -2,8 +2,33 @@
 
 use image::{Rgb, RgbImage};
 
+use crate::drawing::{Drawing, Mark, Path};
 use crate::rect::Rect;
 use crate::theme::{MARGIN, PAPER};
+
+/// All texts of a drawing, in the order drawn.
+pub(crate) fn texts(drawing: &Drawing) -> Vec<&str> {
+    let mut texts = Vec::new();
+    for mark in &drawing.marks {
+        if let Mark::Text(line) = mark
+            && !line.text.is_empty()
+        {
+            texts.push(line.text.as_str());
+        }
+    }
+    texts
+}
+
+/// All lines of a drawing, in the order drawn.
+pub(crate) fn paths(drawing: &Drawing) -> Vec<&Path> {
+    let mut paths = Vec::new();
+    for mark in &drawing.marks {
+        if let Mark::Path(path) = mark {
+            paths.push(path);
+        }
+    }
+    paths
+}
 
 /// The smallest rectangle inside `area` that holds every pixel other than `background`.
 pub(crate) fn ink(image: &RgbImage, area: Rect, background: Rgb<u8>) -> Option<Rect> {

@@ -1,12 +1,25 @@
-//! What text needs before it is drawn: its size, its shortened form, numbers as words.
+//! What text needs before it is drawn: its size, its shortened form, its place, numbers as words.
 
 use std::borrow::Cow;
 
 use image::Rgb;
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
+use crate::rect::Rect;
+
 /// Stands for what was cut off.
 pub(crate) const ELLIPSIS: char = '…';
+
+/// Width of a character of the font, as a part of the font's size.
+const ADVANCE: f64 = 0.6;
+
+/// Where text stands along its line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Align {
+    Start,
+    Centre,
+    End,
+}
 
 /// A monospaced font in one size and colour.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +45,18 @@ impl TextStyle {
         text.chars().count() as u32 * self.char_width()
     }
 
+    /// The size in CSS pixels at which a font of the usual proportions is as wide.
+    pub(crate) fn font_size(self) -> f64 {
+        f64::from(self.char_width()) / ADVANCE
+    }
+
+    pub(crate) fn css_weight(self) -> &'static str {
+        match self.weight {
+            FontWeight::Bold => "bold",
+            _ => "normal",
+        }
+    }
+
     /// First row of the capitals and digits within the line box, and their height, in pixels: text
     /// centred by these looks centred, by its line box it would not.
     pub(crate) fn capitals(self) -> (u32, u32) {
@@ -43,6 +68,68 @@ impl TextStyle {
         let top = glyph.rows().position(solid).unwrap_or(0);
         let bottom = glyph.rows().rposition(solid).map_or(glyph.height(), |row| row + 1);
         (top as u32, (bottom - top) as u32)
+    }
+}
+
+/// A line of text laid out in its rectangle, level or turned by a quarter to the left.
+#[derive(Debug, Clone)]
+pub(crate) struct TextLine {
+    /// What fits.
+    pub(crate) text: String,
+    pub(crate) style: TextStyle,
+    /// Start of the first character along the line, and top of the line box across it.
+    pub(crate) start: i64,
+    pub(crate) top: i64,
+    pub(crate) upward: bool,
+    /// Where the line begins: the top left corner of a level rectangle, the bottom left one of an
+    /// upward one.
+    origin: (i64, i64),
+}
+
+impl TextLine {
+    /// `text` from left to right in `rect`, shortened to its width.
+    pub(crate) fn level(rect: Rect, text: &str, align: Align, style: TextStyle) -> Self {
+        let origin = (i64::from(rect.x), i64::from(rect.y));
+        Self::new(origin, (rect.width, rect.height), text, align, style)
+    }
+
+    /// `text` from the bottom of `rect` to its top, shortened to its height.
+    pub(crate) fn upward(rect: Rect, text: &str, align: Align, style: TextStyle) -> Self {
+        let origin = (i64::from(rect.x), i64::from(rect.bottom()) - 1);
+        let line = Self::new(origin, (rect.height, rect.width), text, align, style);
+        Self { upward: true, ..line }
+    }
+
+    fn new(
+        origin: (i64, i64),
+        (length, breadth): (u32, u32),
+        text: &str,
+        align: Align,
+        style: TextStyle,
+    ) -> Self {
+        let text = shorten(text, (length / style.char_width()) as usize).into_owned();
+        let free = i64::from(length - style.width_of(&text));
+        let start = match align {
+            Align::Start => 0,
+            Align::Centre => free / 2,
+            Align::End => free,
+        };
+        let (capitals_top, capitals_height) = style.capitals();
+        let top = (i64::from(breadth) - i64::from(capitals_height)).div_euclid(2)
+            - i64::from(capitals_top);
+        Self { text, style, start, top, upward: false, origin }
+    }
+
+    /// The pixel at `along` the line and `across` it.
+    pub(crate) fn pixel(&self, along: i64, across: i64) -> (i64, i64) {
+        let (x, y) = self.origin;
+        if self.upward { (x + across, y - along) } else { (x + along, y + across) }
+    }
+
+    /// Where the capitals stand, across the line.
+    pub(crate) fn baseline(&self) -> i64 {
+        let (top, height) = self.style.capitals();
+        self.top + i64::from(top + height)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The one look of all pictures: colours, fonts, distances.
 //!
-//! Blue carries the data throughout, because a single hue that only changes in lightness reads the
-//! same for every kind of colour vision and in grey print.
+//! Blue carries the data, because a single hue that only changes in lightness reads the same for
+//! every kind of colour vision and in grey print. Where several things are compared, vermilion and
+//! green join it, of the palette of Okabe and Ito (2008), "Color Universal Design", which is safe
+//! for every kind of colour vision.
 
 use image::Rgb;
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight};
@@ -27,8 +29,17 @@ pub(crate) const MUTED: Rgb<u8> = Rgb([89, 96, 105]);
 pub(crate) const AXIS: Rgb<u8> = Rgb([140, 147, 155]);
 /// Grid lines behind the data.
 pub(crate) const GRID: Rgb<u8> = Rgb([229, 232, 236]);
-/// The data: blue of the colour-blind-safe palette of Okabe and Ito (2008), "Color Universal Design".
+/// The data: Okabe and Ito's blue.
 pub(crate) const DATA: Rgb<u8> = Rgb([0, 114, 178]);
+/// What the data are compared with, and what is wrong: Okabe and Ito's vermilion.
+pub(crate) const SECOND: Rgb<u8> = Rgb([213, 94, 0]);
+/// A third thing: Okabe and Ito's bluish green.
+pub(crate) const THIRD: Rgb<u8> = Rgb([0, 158, 115]);
+/// Share of a colour that is left where it stands for something lesser.
+const PALE: f64 = 0.35;
+
+/// Width of the pictures whose content would fit any width.
+pub(crate) const PAGE_WIDTH: u32 = 800;
 
 /// The title of a picture.
 pub(crate) const TITLE: TextStyle = style(FontWeight::Bold, RasterHeight::Size24, INK);
@@ -54,6 +65,11 @@ pub(crate) fn share_colour(share: f64) -> Rgb<u8> {
     let position = share.clamp(0.0, 1.0).sqrt() * (RAMP.len() - 1) as f64;
     let lower = (position as usize).min(RAMP.len() - 2);
     mix(RAMP[lower], RAMP[lower + 1], position - lower as f64)
+}
+
+/// A light form of `colour`.
+pub(crate) fn pale(colour: Rgb<u8>) -> Rgb<u8> {
+    mix(PAPER, colour, PALE)
 }
 
 /// `from` at a `weight` of 0, `to` at 1.

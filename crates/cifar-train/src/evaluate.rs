@@ -19,6 +19,21 @@ pub fn evaluate(
     device: &Device,
     arithmetic: Arithmetic,
 ) -> Result<Evaluation, TrainError> {
+    evaluate_each(learner, loader, device, arithmetic, |_, _| ())
+}
+
+/// Like [`evaluate`], and hands every batch's logits (`N x K`, row-major) and `N` to `each`, in the
+/// loader's order.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_each(
+    learner: &Learner<'_>,
+    loader: &Loader,
+    device: &Device,
+    arithmetic: Arithmetic,
+    mut each: impl FnMut(&[f32], usize),
+) -> Result<Evaluation, TrainError> {
     let net = learner.net.filter(|_| device.is_cpu());
     let mut frozen =
         net.map(|net| Inference::new(net, learner.variables, arithmetic)).transpose()?;
@@ -34,6 +49,7 @@ pub fn evaluate(
         let n_classes = logits.len() / batch.len();
         let evaluator = evaluator.get_or_insert_with(|| Evaluator::new(n_classes));
         evaluator.add_batch(&logits, &batch.labels)?;
+        each(&logits, batch.len());
     }
     // A loader holds at least one batch, so there is an evaluator; an empty one is harmless.
     Ok(evaluator.unwrap_or_else(|| Evaluator::new(0)).finish())

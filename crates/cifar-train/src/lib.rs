@@ -21,6 +21,7 @@ mod engine;
 mod error;
 mod evaluate;
 mod event;
+mod history;
 mod learner;
 mod metrics_log;
 mod optimizer;
@@ -37,8 +38,9 @@ pub use early_stop::{Best, BestSoFar};
 pub use ema::Ema;
 pub use engine::{Engine, Pass};
 pub use error::{NonFinite, TrainError};
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_each};
 pub use event::{EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport};
+pub use history::{History, HistoryError, LoggedEpoch, LoggedStep, LoggedValidation};
 pub use learner::Learner;
 pub use metrics_log::{Csv, JsonLines};
 pub use optimizer::{

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use cifar_data::{ChannelStatistics, Dataset};
-use cifar_report::{Picture, class_distribution, picture_grid, save_png};
+use cifar_report::{Drawing, Format, Picture, class_distribution, picture_grid};
 use cifar_train::Recipe;
 use serde::Serialize;
 
@@ -88,7 +88,7 @@ fn draw(args: &ShowArgs, dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Res
     let mut paths = Vec::new();
     for (name, page) in pages {
         let path = args.out.join(name);
-        save_png(&page, &path)?;
+        page.save(&path, Format::Png)?;
         paths.push(path);
     }
     Ok(paths)
@@ -109,7 +109,7 @@ fn samples(dataset: &Dataset) -> Vec<Picture<'_>> {
 }
 
 /// The first training batch after augmentation and normalisation, turned back into colours.
-fn train_batch(dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<cifar_report::RgbImage> {
+fn train_batch(dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<Drawing> {
     let split = session::split(dataset, recipe)?;
     let loader = session::train_loader(dataset, split.train, recipe)?;
     let batch = loader.epoch(0).next().context("the training set is empty")?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use cifar_data::{Cifar10, Loader};
 use cifar_metrics::{ConfusedPair, Evaluation};
+use cifar_report::{CellText, Format, confusion_matrix};
 use cifar_train::{Precision, Recipe, RunFolder, Slot, evaluate};
 use serde::Serialize;
 
@@ -34,10 +35,8 @@ pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> 
     let evaluation = evaluate(&session::learner(&model), &loader, &device, recipe.arithmetic())?;
     if let Some(path) = &args.confusion_png {
         let title = format!("{} on the {} images", recipe.model, split_name(args));
-        cifar_report::save_png(
-            &cifar_report::confusion_matrix(&title, &class_names, &evaluation.confusion),
-            path,
-        )?;
+        let (matrix, text) = (&evaluation.confusion, CellText::Count);
+        confusion_matrix(&title, &class_names, matrix, text).save(path, Format::Png)?;
     }
     console.line(format!(
         "{} ({}), {} images",

@@ -120,9 +120,11 @@ proptest! {
     ) {
         let one = evaluate(n_classes, &samples, 7);
         let two = evaluate(n_classes, &shuffled, 7);
-        // The sum of the losses is rounded in another order; everything else is counted.
+        // The sums of losses and confidences are rounded in another order; all else is counted.
         prop_assert!((one.loss - two.loss).abs() < 1e-12);
-        prop_assert_eq!(Evaluation { loss: two.loss, ..one }, two);
+        prop_assert!((one.calibration.ece - two.calibration.ece).abs() < 1e-12);
+        let calibration = two.calibration.clone();
+        prop_assert_eq!(Evaluation { loss: two.loss, calibration, ..one }, two);
     }
 
     #[test]

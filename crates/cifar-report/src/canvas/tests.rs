@@ -9,17 +9,17 @@ fn sheet(rect: Rect) -> Rect {
 /// The picture of one line of text in `rect`, on a sheet that is larger on every side.
 fn text(rect: Rect, text: &str, align: Align, style: TextStyle) -> RgbImage {
     let sheet = sheet(rect);
-    let mut canvas = Canvas::new(sheet.width, sheet.height);
+    let mut canvas = Canvas::new("", sheet.width, sheet.height);
     canvas.text(rect, text, align, style);
-    canvas.into_image()
+    canvas.into_drawing().to_image()
 }
 
 #[test]
 fn a_picture_pixel_becomes_a_square_of_its_colour() {
     let pixels: Vec<u8> = (0..PICTURE_BYTES).map(|i| (i * 31 % 251) as u8).collect();
-    let mut canvas = Canvas::new(110, 120);
+    let mut canvas = Canvas::new("", 110, 120);
     canvas.picture(5, 7, &pixels, 3);
-    let image = canvas.into_image();
+    let image = canvas.into_drawing().to_image();
     for (x, y, &got) in image.enumerate_pixels() {
         let inside = (5..5 + 96).contains(&x) && (7..7 + 96).contains(&y);
         let want = if inside {
@@ -77,9 +77,9 @@ fn upward_text_is_level_text_turned_to_the_left() {
     let (length, breadth) = (90, 25);
     for align in [Align::Start, Align::Centre, Align::End] {
         let level = text(Rect::new(0, 0, length, breadth), "true class", align, AXIS_TITLE);
-        let mut canvas = Canvas::new(breadth, length);
+        let mut canvas = Canvas::new("", breadth, length);
         canvas.text_upward(Rect::new(0, 0, breadth, length), "true class", align, AXIS_TITLE);
-        let upward = canvas.into_image();
+        let upward = canvas.into_drawing().to_image();
         for (x, y, pixel) in upward.enumerate_pixels() {
             assert_eq!(pixel, level.get_pixel(length - 1 - y, x), "({x}, {y}) {align:?}");
         }
@@ -109,14 +109,15 @@ fn text_covers_fully_in_its_middle_and_partly_at_its_edges() {
 
 #[test]
 fn what_lies_outside_the_sheet_is_left_out() {
-    let mut canvas = Canvas::new(10, 10);
+    let mut canvas = Canvas::new("", 10, 10);
     canvas.fill(Rect::new(8, 8, 40, 40), DATA);
     canvas.fill(Rect::new(30, 0, 40, 40), DATA);
-    assert_eq!((*canvas.image.get_pixel(8, 8), *canvas.image.get_pixel(7, 8)), (DATA, PAPER));
+    let image = canvas.drawing.to_image();
+    assert_eq!((*image.get_pixel(8, 8), *image.get_pixel(7, 8)), (DATA, PAPER));
     canvas.picture(9, 9, &[7; PICTURE_BYTES], 3);
     canvas.text(Rect::new(5, 5, 100, 24), "text", Align::Start, LABEL);
     canvas.text_upward(Rect::new(5, 5, 2, 100), "text", Align::End, LABEL);
-    let image = canvas.into_image();
+    let image = canvas.into_drawing().to_image();
     assert_eq!(*image.get_pixel(0, 0), PAPER);
     assert_ne!(*image.get_pixel(9, 9), DATA, "the part on the sheet is drawn");
 }

@@ -1,4 +1,4 @@
-use image::Rgb;
+use image::{Rgb, RgbImage};
 
 use super::*;
 use crate::probe::{assert_centred, assert_margin_is_blank, ink};
@@ -12,7 +12,7 @@ fn names(names: &[&str]) -> Vec<String> {
 
 fn draw(class_names: &[&str], counts: &[usize]) -> (RgbImage, Layout) {
     let class_names = names(class_names);
-    let image = class_distribution("Training set", &class_names, counts);
+    let image = class_distribution("Training set", &class_names, counts).to_image();
     let counts: Vec<u64> = counts.iter().map(|&count| count as u64).collect();
     let header = Header { title: "Training set", subtitle: subtitle(&counts) };
     let layout = Layout::new(&header, &class_names, &counts);
@@ -96,7 +96,7 @@ fn ticks_are_few_and_round_and_reach_the_largest_count() {
     }
     for max in (0..200_000).step_by(37).chain([u64::MAX / 2]) {
         let (step, top) = ticks(max);
-        assert!(top >= max && top % step == 0 && top / step <= MAX_INTERVALS, "{max}");
+        assert!(top >= max && top % step == 0 && top / step <= u64::from(MAX_INTERVALS), "{max}");
         assert!(max == 0 || top - max < step, "{max}: no empty interval at the top");
     }
 }

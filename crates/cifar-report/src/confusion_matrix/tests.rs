@@ -1,5 +1,7 @@
+use image::RgbImage;
+
 use super::*;
-use crate::probe::{assert_centred, assert_margin_is_blank, ink};
+use crate::probe::{assert_centred, assert_margin_is_blank, ink, texts};
 use crate::theme::{PAPER, luminance};
 
 const CIFAR: [&str; 10] =
@@ -18,7 +20,7 @@ fn matrix(n_classes: usize, rows: &[(usize, &[(usize, usize)])]) -> ConfusionMat
 
 fn draw(class_names: &[&str], matrix: &ConfusionMatrix) -> (RgbImage, Layout) {
     let class_names: Vec<String> = class_names.iter().map(|&name| name.to_owned()).collect();
-    let image = confusion_matrix("Test set", &class_names, matrix);
+    let image = confusion_matrix("Test set", &class_names, matrix, CellText::Count).to_image();
     let header = Header { title: "Test set", subtitle: subtitle(matrix) };
     let layout = Layout::new(&header, &class_names, matrix);
     (image, layout)
@@ -145,5 +147,14 @@ fn nothing_is_cut_off_in_any_shape() {
 #[test]
 #[should_panic = "one name per class"]
 fn a_matrix_without_names_is_refused() {
-    confusion_matrix("", &[], &ConfusionMatrix::new(2));
+    confusion_matrix("", &[], &ConfusionMatrix::new(2), CellText::Count);
+}
+
+#[test]
+fn percents_are_of_the_row() {
+    let matrix = matrix(2, &[(0, &[(0, 2), (1, 1)]), (1, &[(1, 40)])]);
+    let names = ["cat", "dog"].map(String::from);
+    let drawing = confusion_matrix("", &names, &matrix, CellText::Percent);
+    let texts: Vec<_> = texts(&drawing).into_iter().filter(|text| text.contains('.')).collect();
+    assert_eq!(texts, ["accuracy 97.67%: 42 of 43 right", "66.7%", "33.3%", "100.0%"]);
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::probe::{assert_centred, assert_margin_is_blank, ink};
+use crate::probe::{assert_centred, assert_margin_is_blank, ink, texts};
 use crate::theme::PAPER;
 
 fn header(title: &str) -> Header<'_> {
@@ -19,8 +19,8 @@ fn with_caption<'a>(pixels: &'a [Vec<u8>], caption: &str) -> Vec<Picture<'a>> {
 fn pictures_go_row_by_row_with_their_captions_centred_below() {
     let data = greys(7);
     let pictures = with_caption(&data, "automobile");
-    let image = picture_grid("Samples", &pictures, 3);
-    let layout = Layout::new(&header("Samples"), &pictures, 3);
+    let image = picture_grid("Samples", &pictures, 3).to_image();
+    let layout = Layout::new(&header("Samples"), 7, 1, 3);
     let side = 32 * 5;
     assert_eq!(image.width(), 2 * MARGIN + 3 * side + 2 * CELL_GAP);
     for index in 0..7 {
@@ -35,7 +35,7 @@ fn pictures_go_row_by_row_with_their_captions_centred_below() {
         assert_centred(caption, cell);
     }
     assert_eq!(layout.cell(3).x, layout.cell(0).x);
-    assert!(layout.cell(3).y >= layout.caption(0).bottom());
+    assert!(layout.cell(3).y >= layout.caption(0, 0).bottom());
     assert_margin_is_blank(&image);
 }
 
@@ -43,10 +43,10 @@ fn pictures_go_row_by_row_with_their_captions_centred_below() {
 fn a_long_caption_stays_under_its_picture() {
     let data = greys(20);
     let pictures = with_caption(&data, "a caption that is longer than its picture is wide");
-    let image = picture_grid("", &pictures, 10);
-    let layout = Layout::new(&header(""), &pictures, 10);
+    let image = picture_grid("", &pictures, 10).to_image();
+    let layout = Layout::new(&header(""), 20, 1, 10);
     for index in 0..9 {
-        let (caption, next) = (layout.caption(index), layout.caption(index + 1));
+        let (caption, next) = (layout.caption(index, 0), layout.caption(index + 1, 0));
         let between =
             Rect::new(caption.right(), caption.y, next.x - caption.right(), caption.height);
         assert!(ink(&image, caption, PAPER).is_some());
@@ -58,7 +58,7 @@ fn a_long_caption_stays_under_its_picture() {
 fn the_title_is_never_cut_by_a_narrow_grid() {
     let data = greys(1);
     let title = "Forty characters do not fit one picture.";
-    let image = picture_grid(title, &with_caption(&data, ""), 5);
+    let image = picture_grid(title, &with_caption(&data, ""), 5).to_image();
     assert_eq!(image.width(), 2 * MARGIN + crate::theme::TITLE.width_of(title));
     let title_row = Rect::new(0, 0, image.width(), MARGIN + 32);
     assert!(ink(&image, title_row, PAPER).unwrap().right() > image.width() - MARGIN - 11);
@@ -67,7 +67,7 @@ fn the_title_is_never_cut_by_a_narrow_grid() {
 
 #[test]
 fn a_title_beyond_all_measure_is_shortened() {
-    let image = picture_grid(&"word ".repeat(100), &[], 1);
+    let image = picture_grid(&"word ".repeat(100), &[], 1).to_image();
     assert_eq!(image.width(), 2 * MARGIN + 960);
     assert_margin_is_blank(&image);
 }
@@ -75,10 +75,34 @@ fn a_title_beyond_all_measure_is_shortened() {
 #[test]
 fn fewer_columns_are_enlarged_more_and_empty_captions_take_no_room() {
     let data = greys(20);
-    let scale = |columns| Layout::new(&header(""), &with_caption(&data, "cat"), columns).scale;
+    let scale = |columns| Layout::new(&header(""), 20, 1, columns).scale;
     assert_eq!([1, 5, 6, 8, 10, 20].map(scale), [5, 5, 4, 3, 3, 3]);
     let height = |caption| picture_grid("", &with_caption(&data, caption), 10).height();
     assert_eq!(height("cat") - height(""), 2 * ROW);
+}
+
+#[test]
+fn a_prediction_tells_both_classes_and_a_wrong_one_looks_different() {
+    let data = greys(2);
+    let prediction =
+        |pixels, predicted| Prediction { pixels, truth: "cat", predicted, probability: 0.874 };
+    let drawing =
+        prediction_grid("Run", &[prediction(&data[0], "cat"), prediction(&data[1], "dog")], 6);
+    assert_eq!(
+        texts(&drawing),
+        [
+            "Run",
+            "1 of 2 right; below each the true class",
+            "cat 87%",
+            "is cat",
+            "dog 87%",
+            "is cat"
+        ]
+    );
+    let image = drawing.to_image();
+    let has = |colour| image.pixels().any(|&pixel| pixel == colour);
+    assert!(has(DATA) && has(SECOND));
+    assert_margin_is_blank(&image);
 }
 
 #[test]
@@ -87,7 +111,7 @@ fn nothing_is_cut_off_in_any_shape() {
     for n_pictures in 0..=11 {
         for columns in [1, 2, 5, 7, 12] {
             let pictures = with_caption(&data[..n_pictures], "automobile");
-            assert_margin_is_blank(&picture_grid("Samples", &pictures, columns));
+            assert_margin_is_blank(&picture_grid("Samples", &pictures, columns).to_image());
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use image::RgbImage;
 use image::codecs::png::CompressionType;
 use prost::Message;
 
@@ -12,7 +11,7 @@ use super::proto::{
     self, Dim, HParamsPluginData, HistogramProto, Image, JsonValue, PluginData, SessionEndInfo,
     SessionStartInfo, Summary, SummaryMetadata, TensorProto, TensorShapeProto, Value,
 };
-use crate::png;
+use crate::drawing::{Drawing, write_png};
 
 /// A hyperparameter's value.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,9 +36,10 @@ pub(super) fn scalars(values: &[(&str, f32)]) -> Summary {
 
 /// A picture, as PNG. Pictures of a run are many and looked at once, so they are packed quickly
 /// rather than tightly.
-pub(super) fn image(tag: String, picture: &RgbImage) -> io::Result<Summary> {
+pub(super) fn image(tag: String, drawing: &Drawing) -> io::Result<Summary> {
+    let picture = drawing.to_image();
     let mut encoded_image_string = Vec::new();
-    png::encode(picture, &mut encoded_image_string, CompressionType::Fast)?;
+    write_png(&picture, &mut encoded_image_string, CompressionType::Fast)?;
     let (width, height) = (picture.width() as i32, picture.height() as i32);
     let image = Image { height, width, colorspace: 3, encoded_image_string };
     Ok(one(Value { tag, image: Some(image), ..Value::default() }))

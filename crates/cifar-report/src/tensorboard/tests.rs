@@ -7,9 +7,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
-use image::{Rgb, RgbImage};
-
 use super::*;
+use crate::first_layer_filters;
 
 /// CRC32C by its definition: the reflected polynomial 0x1EDC6F41.
 fn slow_crc(data: &[u8]) -> u32 {
@@ -194,15 +193,18 @@ fn scalars_are_read_back_as_f32_in_order() {
 #[test]
 fn a_picture_is_read_back_pixel_by_pixel() {
     let folder = tempfile::tempdir().unwrap();
-    let picture = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8, y as u8, 200]));
-    let drawn = picture.clone();
+    let drawn = first_layer_filters("Filters", &[0.25, -0.5, 0.125], [1, 3, 1, 1]);
+    let picture = drawn.to_image();
     let bytes = written(folder.path(), |writer| writer.image("images/one", 7, || drawn));
     let events = events(&bytes);
     assert_eq!((events.len(), events[0].number(2)), (1, 7));
     let value = value(&events[0]);
     assert_eq!(value.text(1), "images/one");
     let image = value.message(4);
-    assert_eq!((image.number(1), image.number(2), image.number(3)), (30, 40, 3));
+    assert_eq!(
+        (image.number(1), image.number(2), image.number(3)),
+        (u64::from(picture.height()), u64::from(picture.width()), 3)
+    );
     assert_eq!(image::load_from_memory(image.bytes(4)).unwrap().to_rgb8(), picture);
 }
 

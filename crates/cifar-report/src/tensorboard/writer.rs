@@ -7,13 +7,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use image::RgbImage;
 use prost::Message;
 
 use super::histogram::Histogram;
 use super::proto::{Event, SessionLog, Summary};
 use super::record;
 use super::summary::{self, Hparam};
+use crate::Drawing;
 
 /// Start of an event file's name; the time in seconds follows.
 const NAME: &str = "events.out.tfevents.";
@@ -141,7 +141,7 @@ impl EventWriter {
         &mut self,
         tag: &'static str,
         step: usize,
-        draw: impl FnOnce() -> RgbImage + Send + 'static,
+        draw: impl FnOnce() -> Drawing + Send + 'static,
     ) {
         self.summary(step, now(), move || summary::image(tag.to_owned(), &draw()));
     }

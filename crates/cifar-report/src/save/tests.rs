@@ -1,7 +1,12 @@
 use super::*;
+use crate::canvas::Canvas;
+use crate::rect::Rect;
+use crate::theme::DATA;
 
-fn picture(seed: u8) -> RgbImage {
-    RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8, y as u8, seed]))
+fn picture(seed: u8) -> Drawing {
+    let mut canvas = Canvas::new("", 40, 30);
+    canvas.fill(Rect::new(u32::from(seed), 3, 5, 8), DATA);
+    canvas.into_drawing()
 }
 
 fn files(folder: &Path) -> Vec<String> {
@@ -16,10 +21,14 @@ fn files(folder: &Path) -> Vec<String> {
 fn saves_what_can_be_read_back_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("picture.png");
-    save_png(&picture(1), &path).unwrap();
-    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture(1));
-    save_png(&picture(2), &path).unwrap();
-    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture(2), "the old picture is replaced");
+    picture(1).save(&path, Format::Png).unwrap();
+    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture(1).to_image());
+    picture(2).save(&path, Format::Png).unwrap();
+    assert_eq!(
+        image::open(&path).unwrap().to_rgb8(),
+        picture(2).to_image(),
+        "the old picture is replaced"
+    );
     assert_eq!(files(folder.path()), ["picture.png"]);
 }
 
@@ -27,7 +36,7 @@ fn saves_what_can_be_read_back_and_nothing_else() {
 fn a_missing_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent").join("picture.png");
-    let error = save_png(&picture(0), &path).unwrap_err();
+    let error = picture(0).save(&path, Format::Png).unwrap_err();
     assert!(matches!(error, ReportError::MissingFolder { .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(path.to_str().unwrap()) && text.contains("create it first"), "{text}");
@@ -38,7 +47,7 @@ fn a_missing_folder_is_named() {
 fn a_path_that_is_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path(), Path::new("/"), Path::new("")] {
-        let error = save_png(&picture(0), path).unwrap_err();
+        let error = picture(0).save(path, Format::Png).unwrap_err();
         assert!(matches!(error, ReportError::IsFolder { .. }), "{error:?}");
     }
     assert_eq!(files(folder.path()), [""; 0]);
@@ -49,7 +58,7 @@ fn a_failed_write_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     // Written in full under the temporary name, then refused by the rename.
     let path = folder.path().join("x".repeat(300));
-    let error = save_png(&picture(0), &path).unwrap_err();
+    let error = picture(0).save(&path, Format::Png).unwrap_err();
     assert!(matches!(error, ReportError::Write { .. }), "{error:?}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     assert_eq!(files(folder.path()), [""; 0]);
@@ -62,11 +71,11 @@ fn threads_that_save_to_one_path_do_not_mix_their_pictures() {
     std::thread::scope(|scope| {
         for seed in 0..8 {
             let path = &path;
-            scope.spawn(move || save_png(&picture(seed), path).unwrap());
+            scope.spawn(move || picture(seed).save(path, Format::Png).unwrap());
         }
     });
     let found = image::open(&path).unwrap().to_rgb8();
-    assert!((0..8).any(|seed| found == picture(seed)));
+    assert!((0..8).any(|seed| found == picture(seed).to_image()));
     assert_eq!(files(folder.path()), ["picture.png"]);
 }
 

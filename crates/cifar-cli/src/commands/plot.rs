@@ -1,0 +1,206 @@
+//! `cifar plot`: a run as pictures.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use cifar_data::{CLASS_NAMES, Cifar10, Dataset};
+use cifar_metrics::Evaluation;
+use cifar_report::{
+    CellText, Drawing, EpochPoint, Prediction, StepPoint, class_bars, confusion_matrix,
+    gradient_norm, learning_rate, prediction_grid, reliability_diagram, training_history,
+};
+use cifar_train::{History, Recipe, RunFolder, Slot, evaluate_each};
+use serde::Serialize;
+
+use crate::args::{PictureFormat, PlotArgs};
+use crate::console::Console;
+use crate::{host, session};
+
+/// Pictures of a page of predictions, and of a row of it.
+const N_SHOWN: usize = 36;
+const COLUMNS: usize = 6;
+
+/// The JSON document.
+#[derive(Serialize)]
+struct Report<'a> {
+    run: &'a Path,
+    files: Vec<PathBuf>,
+    /// Why pictures are missing, where some are.
+    missing: Option<String>,
+}
+
+/// A file's name without its ending, and what it shows.
+type Page = (&'static str, Drawing);
+
+pub(crate) fn run(args: &PlotArgs, console: &mut Console) -> anyhow::Result<()> {
+    let run = RunFolder::open(&args.run)?;
+    let recipe = run.recipe()?;
+    let history = History::read(&run.metrics_jsonl())?;
+    let mut pages = history_pages(&history, &recipe.name);
+    let missing = match test_result(args, &run, &recipe)? {
+        TestResult::Recomputed(test, images) => {
+            pages.extend(evaluation_pages(&test.evaluation, images.class_names(), &recipe.name));
+            pages.extend(prediction_pages(&test, &images, &recipe.name));
+            None
+        }
+        TestResult::Stored(evaluation, reason) => {
+            let names = CLASS_NAMES.map(str::to_owned);
+            pages.extend(evaluation_pages(&evaluation, &names, &recipe.name));
+            Some(format!("no pictures of predictions: {reason}"))
+        }
+        TestResult::None(reason) => Some(format!("no pictures of the test: {reason}")),
+    };
+    let files = save(&pages, args, &run)?;
+    for file in &files {
+        console.line(format!("Wrote {}", file.display()))?;
+    }
+    if let Some(missing) = &missing {
+        console.line(missing)?;
+    }
+    Ok(console.document(&Report { run: run.path(), files, missing })?)
+}
+
+fn history_pages(history: &History, name: &str) -> Vec<Page> {
+    let step = |step: &cifar_train::LoggedStep| StepPoint {
+        step: step.step,
+        loss: step.loss,
+        accuracy: step.accuracy,
+        learning_rate: step.learning_rate,
+        gradient_norm: step.gradient_norm,
+    };
+    let steps: Vec<StepPoint> = history.steps.iter().map(step).collect();
+    let validated = |epoch: &cifar_train::LoggedEpoch| {
+        let validation = epoch.validation?;
+        Some(EpochPoint {
+            epoch: epoch.epoch,
+            step: epoch.step,
+            loss: validation.loss,
+            accuracy: validation.accuracy,
+        })
+    };
+    let validation: Vec<EpochPoint> = history.epochs.iter().filter_map(validated).collect();
+    vec![
+        ("history", training_history(&format!("Training of {name}"), &steps, &validation)),
+        ("learning_rate", learning_rate(&format!("Learning rate of {name}"), &steps)),
+        ("gradient_norm", gradient_norm(&format!("Gradient norm of {name}"), &steps)),
+    ]
+}
+
+fn evaluation_pages(evaluation: &Evaluation, class_names: &[String], name: &str) -> Vec<Page> {
+    let title = |what| format!("{what} of {name} on the test images");
+    let matrix =
+        |what, text| confusion_matrix(&title(what), class_names, &evaluation.confusion, text);
+    vec![
+        (
+            "class_metrics",
+            class_bars(&title("Precision and recall"), class_names, &evaluation.per_class),
+        ),
+        ("confusion_counts", matrix("Predictions", CellText::Count)),
+        ("confusion_percent", matrix("Predictions", CellText::Percent)),
+        ("reliability", reliability_diagram(&title("Reliability"), &evaluation.calibration)),
+    ]
+}
+
+/// The first test images, and the mistakes that the network was surest of.
+fn prediction_pages(test: &Test, images: &Dataset, name: &str) -> Vec<Page> {
+    let names = images.class_names();
+    let page = |title: String, indices: &[usize]| {
+        let shown = indices.iter().take(N_SHOWN).map(|&index| Prediction {
+            pixels: images.image(index),
+            truth: &names[usize::from(images.label(index))],
+            predicted: &names[test.predictions[index].0],
+            probability: test.predictions[index].1,
+        });
+        prediction_grid(&title, &shown.collect::<Vec<_>>(), COLUMNS)
+    };
+    let all: Vec<usize> = (0..test.predictions.len()).collect();
+    let wrong = |&index: &usize| test.predictions[index].0 != usize::from(images.label(index));
+    let mut mistakes: Vec<usize> = all.iter().copied().filter(wrong).collect();
+    mistakes.sort_by(|&a, &b| test.predictions[b].1.total_cmp(&test.predictions[a].1));
+    vec![
+        ("predictions", page(format!("{name} on the first test images"), &all)),
+        ("mistakes", page(format!("Surest mistakes of {name}"), &mistakes)),
+    ]
+}
+
+/// The test figures, with the predicted class of each image and its probability.
+struct Test {
+    evaluation: Evaluation,
+    predictions: Vec<(usize, f64)>,
+}
+
+enum TestResult {
+    Recomputed(Box<Test>, Dataset),
+    /// From `evaluation.json`, and why no more.
+    Stored(Box<Evaluation>, String),
+    /// Why there is none.
+    None(String),
+}
+
+/// What the run's checkpoint makes of the test images where they are at hand, else what the run
+/// stored. Nothing is fetched for a picture.
+fn test_result(args: &PlotArgs, run: &RunFolder, recipe: &Recipe) -> anyhow::Result<TestResult> {
+    let checkpoints = run.checkpoints();
+    let slot = if checkpoints.contains(Slot::Best) { Slot::Best } else { Slot::Last };
+    let images = Cifar10::open(&args.data_dir).and_then(|data| data.test());
+    let (images, weights) = match (images, checkpoints.evaluation_weights(slot)) {
+        (Ok(images), Ok(weights)) => (images, weights),
+        (Err(error), _) => return stored(run, format!("{error}")),
+        (_, Err(error)) => return stored(run, format!("{error}")),
+    };
+    let (device, _) = host::device(&args.compute)?;
+    let n_classes = images.class_names().len();
+    let model = session::load_model(&recipe.model, n_classes, &weights, &device)?;
+    let loader = session::whole_eval_loader(images.clone(), recipe)?;
+    let mut predictions = Vec::new();
+    let each = |logits: &[f32], n: usize| {
+        predictions.extend(logits.chunks_exact(logits.len() / n).map(cifar_metrics::prediction));
+    };
+    let learner = session::learner(&model);
+    let evaluation = evaluate_each(&learner, &loader, &device, recipe.arithmetic(), each)?;
+    Ok(TestResult::Recomputed(Box::new(Test { evaluation, predictions }), images))
+}
+
+fn stored(run: &RunFolder, reason: String) -> anyhow::Result<TestResult> {
+    let path = run.path().join("evaluation.json");
+    if !path.is_file() {
+        return Ok(TestResult::None(reason));
+    }
+    let evaluation: Evaluation = fs::read(&path)
+        .map_err(anyhow::Error::from)
+        .and_then(|bytes| Ok(serde_json::from_slice(&bytes)?))
+        .with_context(|| {
+            format!("cannot use {}; delete it, or name the data with --data-dir", path.display())
+        })?;
+    let n_classes = evaluation.per_class.len();
+    if n_classes != CLASS_NAMES.len() || evaluation.confusion.n_classes() != n_classes {
+        bail!(
+            "{} is of {n_classes} classes, expected {}; delete it, or name the data with --data-dir",
+            path.display(),
+            CLASS_NAMES.len()
+        );
+    }
+    Ok(TestResult::Stored(Box::new(evaluation), reason))
+}
+
+fn save(pages: &[Page], args: &PlotArgs, run: &RunFolder) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = args.out.clone().unwrap_or_else(|| run.path().join("plots"));
+    fs::create_dir_all(&folder).with_context(|| {
+        format!("cannot create {}; choose another folder with --out", folder.display())
+    })?;
+    let formats = match args.format {
+        PictureFormat::Png => &[cifar_report::Format::Png][..],
+        PictureFormat::Svg => &[cifar_report::Format::Svg],
+        PictureFormat::Both => &[cifar_report::Format::Png, cifar_report::Format::Svg],
+    };
+    let mut files = Vec::new();
+    for (name, drawing) in pages {
+        for &format in formats {
+            let path = folder.join(format!("{name}.{}", format.extension()));
+            drawing.save(&path, format)?;
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
