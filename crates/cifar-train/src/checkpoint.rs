@@ -102,6 +102,12 @@ impl CheckpointStore {
         self.path(slot).is_dir() || self.retired(slot).is_dir()
     }
 
+    /// The checkpoint that a run is judged by: the best on validation, or the last where nothing
+    /// was held out (or no epoch has ended yet).
+    pub fn reported(&self) -> Slot {
+        if self.contains(Slot::Best) { Slot::Best } else { Slot::Last }
+    }
+
     /// The weights to evaluate: the averaged ones where the checkpoint has them.
     ///
     /// # Errors

@@ -78,8 +78,7 @@ fn weights(args: &EvalArgs) -> anyhow::Result<(Recipe, PathBuf)> {
     let slot = match args.checkpoint {
         Some(CheckpointName::Best) => Slot::Best,
         Some(CheckpointName::Last) => Slot::Last,
-        None if checkpoints.contains(Slot::Best) => Slot::Best,
-        None => Slot::Last,
+        None => checkpoints.reported(),
     };
     Ok((run.recipe()?, checkpoints.evaluation_weights(slot)?))
 }

@@ -10,7 +10,7 @@ use cifar_report::{
     CellText, Drawing, EpochPoint, Prediction, StepPoint, class_bars, confusion_matrix,
     gradient_norm, learning_rate, prediction_grid, reliability_diagram, training_history,
 };
-use cifar_train::{History, Recipe, RunFolder, Slot, evaluate_each};
+use cifar_train::{History, Recipe, RunFolder, evaluate_each};
 use serde::Serialize;
 
 use crate::args::{PictureFormat, PlotArgs};
@@ -142,9 +142,8 @@ enum TestResult {
 /// stored. Nothing is fetched for a picture.
 fn test_result(args: &PlotArgs, run: &RunFolder, recipe: &Recipe) -> anyhow::Result<TestResult> {
     let checkpoints = run.checkpoints();
-    let slot = if checkpoints.contains(Slot::Best) { Slot::Best } else { Slot::Last };
     let images = Cifar10::open(&args.data_dir).and_then(|data| data.test());
-    let (images, weights) = match (images, checkpoints.evaluation_weights(slot)) {
+    let (images, weights) = match (images, checkpoints.evaluation_weights(checkpoints.reported())) {
         (Ok(images), Ok(weights)) => (images, weights),
         (Err(error), _) => return stored(run, format!("{error}")),
         (_, Err(error)) => return stored(run, format!("{error}")),

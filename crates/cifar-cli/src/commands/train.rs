@@ -110,7 +110,7 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
         return Ok(ExitCode::from(crate::INTERRUPTED));
     }
 
-    let slot = tested_slot(&checkpoints);
+    let slot = checkpoints.reported();
     let test = test(&data, &recipe, &model, &checkpoints, slot, &device)?;
     if let Some(board) = &mut board {
         board.test(state.step, &test);
@@ -211,12 +211,6 @@ fn resume_hint(run: &RunFolder, args: &TrainArgs) -> String {
         hint += &format!(" --data-dir {}", args.source.data_dir.display());
     }
     hint
-}
-
-/// The checkpoint that is reported: the best on validation, or the last where nothing was held
-/// out (or no epoch has ended yet).
-fn tested_slot(checkpoints: &CheckpointStore) -> Slot {
-    if checkpoints.contains(Slot::Best) { Slot::Best } else { Slot::Last }
 }
 
 fn test(

@@ -31,12 +31,8 @@ fn depth<E: Element>(window: &Window) -> usize {
 
 /// Factors of the packed weights.
 pub(super) fn forward_packed_len<E: Element>(isa: Isa, conv: &Conv2d) -> usize {
-    conv.groups * panels_len(isa, depth::<E>(&Window::forward(conv)), group_of(conv).1)
-}
-
-/// Input and output channels of one group.
-fn group_of(conv: &Conv2d) -> (usize, usize) {
-    (conv.in_channels / conv.groups, conv.out_channels / conv.groups)
+    let columns = conv.of_one_group().out_channels;
+    conv.groups * panels_len(isa, depth::<E>(&Window::forward(conv)), columns)
 }
 
 /// Packs the weights of each group as the matrix `(kh·kw·C, K)`, `C` in whole factors.
@@ -84,13 +80,14 @@ pub(super) fn forward<E: Element>(
 ) {
     let window = Window::forward(conv);
     let (k, (rows, columns)) = (conv.out_channels, window.grid);
+    let group_k = conv.of_one_group().out_channels;
     let groups: Vec<_> = packed
         .chunks_exact(packed.len() / conv.groups)
         .enumerate()
         .map(|(group, packed)| {
             let window = window.clone().of_group(group);
-            let filters = panels::<E>(isa, packed, &window, group_of(conv).1);
-            (window, filters, group * group_of(conv).1)
+            let filters = panels::<E>(isa, packed, &window, group_k);
+            (window, filters, group * group_k)
         })
         .collect();
     let n_images = x.len() / conv.in_len();
@@ -198,7 +195,7 @@ fn phases<E: Element>(
     (0..s * s).map(move |phase| {
         let phase = (phase / s, phase % s);
         let window = Window::input_gradient(&conv, phase);
-        let len = panels_len(isa, depth::<E>(&window), group_of(&conv).0);
+        let len = panels_len(isa, depth::<E>(&window), conv.of_one_group().in_channels);
         (phase, window, len)
     })
 }
@@ -262,7 +259,7 @@ pub(super) fn input_gradient<E: Element>(
 ) {
     let conv = of_input_gradient(conv);
     let (c, s, in_len) = (conv.in_channels, conv.stride, conv.in_len());
-    let group_c = group_of(&conv).0;
+    let group_c = conv.of_one_group().in_channels;
     let of_groups = (0..conv.groups).flat_map(|group| {
         let phases = phases::<E>(isa, &conv);
         phases.map(move |(phase, window, len)| (group, phase, window.of_group(group), len))
