@@ -97,6 +97,12 @@ fn small_resnet_silu() {
 
 #[test]
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn airnet_nesterov_smoothing() {
+    check("airnet-nesterov-smoothing");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn schedules() {
     let file = exchange("schedules").join("curves.json");
     run_reference(&[Path::new("schedules"), &file]);
@@ -114,6 +120,7 @@ fn every_case_has_its_test_and_a_valid_recipe() {
         "simplenet-gelu",
         "small-resnet-gelu",
         "small-resnet-silu",
+        "airnet-nesterov-smoothing",
     ];
     let cases = Case::all();
     assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), tested);

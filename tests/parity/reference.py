@@ -72,7 +72,37 @@ class SmallResNet(nn.Module):
         return self.fc(self.pool(x).flatten(1))
 
 
-MODELS = {"simplenet": SimpleNet, "small-resnet": SmallResNet}
+class Group(nn.Module):
+    def __init__(self, c_in, c_out):
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding="same", bias=False)
+        self.pool = nn.MaxPool2d(2)
+        self.norm1 = nn.BatchNorm2d(c_out, eps=1e-12, momentum=0.4)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding="same", bias=False)
+        self.norm2 = nn.BatchNorm2d(c_out, eps=1e-12, momentum=0.4)
+        self.activ = nn.GELU()
+        self.norm1.weight.requires_grad = False
+        self.norm2.weight.requires_grad = False
+
+    def forward(self, x):  # (N, c_in, H, W) -> (N, c_out, H / 2, W / 2)
+        x = self.activ(self.norm1(self.pool(self.conv1(x))))
+        return self.activ(self.norm2(self.conv2(x)))
+
+
+class AirNet(nn.Module):
+    def __init__(self, n_classes=10):
+        super().__init__()
+        self.whiten = nn.Conv2d(3, 24, 2)
+        self.whiten.weight.requires_grad = False
+        self.layers = nn.Sequential(nn.GELU(), Group(24, 64), Group(64, 256), Group(256, 256), nn.MaxPool2d(3))
+        self.head = nn.Linear(256, n_classes, bias=False)
+
+    def forward(self, x):  # (N, 3, 32, 32) -> (N, n_classes)
+        x = self.layers(self.whiten(x)).flatten(1)  # (N, 256)
+        return self.head(x) / x.size(1)
+
+
+MODELS = {"simplenet": SimpleNet, "small-resnet": SmallResNet, "airnet": AirNet}
 ACTIVATIONS = {"gelu": nn.GELU, "silu": nn.SiLU}
 
 
@@ -125,7 +155,8 @@ class Learner:
         loss = self.criterion(logits, labels)
         self.optimizer.zero_grad()
         loss.backward()
-        gradients = {name: p.grad.clone() for name, p in self.model.named_parameters()}
+        trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        gradients = {name: p.grad.clone() for name, p in trained}
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         self.optimizer.step()
@@ -144,15 +175,14 @@ def record_decisions(model):
         if isinstance(module, nn.ReLU):
             module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
         elif isinstance(module, nn.MaxPool2d):
-            module.register_forward_pre_hook(lambda _, inputs: seen.append(lead(inputs[0].detach())))
+            module.register_forward_pre_hook(lambda pool, inputs: seen.append(lead(inputs[0].detach(), pool.kernel_size)))
     return seen
 
 
-def lead(x):
-    """How far the largest value of each 2x2 window is ahead; behind a ReLU a window of zeros passes no gradient on."""
-    n, c, h, w = x.shape
-    windows = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 2, 4, 3, 5).reshape(-1, 4)
-    first, second = windows.topk(2, dim=1).values.unbind(dim=1)
+def lead(x, side):
+    """How far the largest value of each window is ahead; behind a ReLU a window of zeros passes no gradient on."""
+    windows = x.unfold(2, side, side).unfold(3, side, side).flatten(-2)
+    first, second = windows.topk(2).values.unbind(dim=-1)
     return torch.where(first != 0, first - second, torch.inf)
 
 

@@ -13,9 +13,16 @@ pub(crate) fn first_value(spec: &ParameterSpec, seed: u64, device: &Device) -> R
     let values: Vec<f32> = match spec.init {
         Init::Zeros => vec![0.0; n_values],
         Init::Ones => vec![1.0; n_values],
-        Init::Uniform { bound } => {
-            let mut draws = Draws::new(seed, &spec.name);
-            (0..n_values).map(|_| ((2.0 * draws.unit() - 1.0) * bound) as f32).collect()
+        Init::Uniform { bound } => uniform(spec, seed, bound),
+        Init::Dirac { bound } => {
+            let mut values = uniform(spec, seed, bound);
+            dirac(&mut values, &spec.shape);
+            values
+        }
+        Init::UnitStd { bound } => {
+            let mut values = uniform(spec, seed, bound);
+            divide_by_std(&mut values);
+            values
         }
     };
     let tensor = Tensor::from_vec(values, spec.shape.as_slice(), &Device::Cpu)?;
@@ -23,6 +30,33 @@ pub(crate) fn first_value(spec: &ParameterSpec, seed: u64, device: &Device) -> R
         DType::F32 => tensor.to_device(device),
         other => tensor.to_dtype(other)?.to_device(device),
     }
+}
+
+fn uniform(spec: &ParameterSpec, seed: u64, bound: f64) -> Vec<f32> {
+    let mut draws = Draws::new(seed, &spec.name);
+    (0..spec.n_values()).map(|_| ((2.0 * draws.unit() - 1.0) * bound) as f32).collect()
+}
+
+/// Makes the first filters of a weight `(K, C, ..)`, one for each `c < C`, pass channel `c` on
+/// unchanged: 1 in the middle of the window (right and below it where the side is even), else 0.
+fn dirac(weight: &mut [f32], shape: &[usize]) {
+    let (n_in, window) = (shape[1], &shape[2..]);
+    let window_len: usize = window.iter().product();
+    // `s / 2` on every axis, as `torch.nn.init.dirac_` has it.
+    let middle = window.iter().fold(0, |at, side| at * side + side / 2);
+    for (c, filter) in weight.chunks_exact_mut(n_in * window_len).take(n_in).enumerate() {
+        filter.fill(0.0);
+        filter[c * window_len + middle] = 1.0;
+    }
+}
+
+/// Gives the sample standard deviation (`n - 1`, as PyTorch's `Tensor.std`) 1.
+fn divide_by_std(values: &mut [f32]) {
+    let n = values.len() as f64;
+    let mean = values.iter().copied().map(f64::from).sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
+    let std = (squares / (n - 1.0)).sqrt();
+    values.iter_mut().for_each(|v| *v = (f64::from(*v) / std) as f32);
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
@@ -104,6 +138,28 @@ mod tests {
         assert_eq!(values("stem.1.bias", 0), [0.0; 64]);
         assert_eq!(values("stem.1.running_mean", 0), [0.0; 64]);
         assert_eq!(values("stem.1.running_var", 0), [1.0; 64]);
+    }
+
+    #[test]
+    fn the_first_filters_of_a_dirac_weight_pass_their_channel_on() {
+        let mut weight = vec![7.0; 3 * 2 * 2 * 3];
+        dirac(&mut weight, &[3, 2, 2, 3]);
+        let identity = |c: usize| {
+            let mut filter = [0.0; 12];
+            filter[c * 6 + 4] = 1.0; // row 1, column 1 of 2x3
+            filter
+        };
+        assert_eq!(weight[..12], identity(0));
+        assert_eq!(weight[12..24], identity(1));
+        assert_eq!(weight[24..], [7.0; 12]);
+    }
+
+    #[test]
+    fn divided_values_have_a_standard_deviation_of_one() {
+        let mut values = [1.0, 2.0, 3.0, 6.0]; // mean 3, sum of squares 14
+        divide_by_std(&mut values);
+        let std = (14.0f32 / 3.0).sqrt();
+        assert_eq!(values, [1.0 / std, 2.0 / std, 3.0 / std, 6.0 / std]);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //!
 //! Names and shapes are PyTorch's, so weights travel both ways as safetensors files.
 
+mod airnet;
 mod compare;
 mod error;
 mod init;
@@ -26,7 +27,7 @@ pub use error::ModelError;
 pub use model::Model;
 
 /// Names that [`build`] knows.
-pub const NAMES: &[&str] = &["simplenet", "small-resnet"];
+pub const NAMES: &[&str] = &["simplenet", "small-resnet", "airnet"];
 
 /// The architecture called `name`, for pictures of 3×32×32 and `n_classes` classes.
 ///
@@ -36,6 +37,7 @@ pub fn build(name: &str, n_classes: usize) -> Result<Net, ModelError> {
     let net = match name {
         "simplenet" => simple_net::simple_net(n_classes),
         "small-resnet" => small_resnet::small_resnet(n_classes),
+        "airnet" => airnet::airnet(n_classes),
         _ => return Err(ModelError::Unknown { name: name.to_owned() }),
     };
     net.steps()?;

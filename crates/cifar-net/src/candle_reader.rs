@@ -7,7 +7,9 @@ use cifar_ops::{
 };
 
 use crate::parameters::child_path;
-use crate::{Activation, AvgPool2d, Init, Layer, MaxPool2d, Net, Node, ParameterSpec};
+use crate::{
+    Activation, AvgPool2d, Init, Layer, MaxPool2d, Net, Node, ParameterKind, ParameterSpec,
+};
 use batch_norm::BatchNorm;
 
 mod batch_norm;
@@ -35,8 +37,9 @@ pub struct CandleNet {
 
 impl CandleNet {
     /// Takes every tensor of [`Net::parameters`] from `vb` under its name. A `vb` over a
-    /// `VarMap` that lacks some creates them as PyTorch would, with candle's random numbers
-    /// (which cannot be seeded on the CPU).
+    /// `VarMap` that lacks some creates them as PyTorch's layers would, with candle's random numbers
+    /// (which cannot be seeded on the CPU), and without what [`WeightInit`](crate::WeightInit) asks
+    /// for on top.
     ///
     /// # Errors
     /// A net that [`Net::steps`] refuses; a tensor that is missing or has another shape.
@@ -134,8 +137,9 @@ impl Unit {
                 Op::BatchNorm2d(BatchNorm::new(norm, fetch(&node.layer, vb)?)?)
             }
             Layer::Linear(_) => {
-                let [weight, bias] = fetch(&node.layer, vb)?;
-                Op::Linear(Linear::new(weight, Some(bias)))
+                let mut tensors = fetch_all(&node.layer, vb)?.into_iter();
+                let weight = tensors.next().context("a linear layer has a weight")?;
+                Op::Linear(Linear::new(weight, tensors.next()))
             }
             Layer::Activation(activation) => Op::Activation(*activation),
             Layer::MaxPool2d(pool) => Op::MaxPool2d(*pool),
@@ -215,11 +219,15 @@ fn fetch<const N: usize>(layer: &Layer, vb: &VarBuilder) -> Result<[Tensor; N]> 
 fn fetch_all(layer: &Layer, vb: &VarBuilder) -> Result<Vec<Tensor>> {
     let fetch_one = |spec: ParameterSpec| {
         let init = match spec.init {
-            Init::Uniform { bound } => candle_nn::Init::Uniform { lo: -bound, up: bound },
+            Init::Uniform { bound } | Init::Dirac { bound } | Init::UnitStd { bound } => {
+                candle_nn::Init::Uniform { lo: -bound, up: bound }
+            }
             Init::Zeros => candle_nn::Init::Const(0.0),
             Init::Ones => candle_nn::Init::Const(1.0),
         };
-        vb.get_with_hints_dtype(spec.shape, &spec.name, init, spec.dtype)
+        let tensor = vb.get_with_hints_dtype(spec.shape, &spec.name, init, spec.dtype)?;
+        // The same storage, through which no gradient is sent.
+        Ok(if spec.kind == ParameterKind::Frozen { tensor.detach() } else { tensor })
     };
     layer.parameters().into_iter().map(fetch_one).collect()
 }

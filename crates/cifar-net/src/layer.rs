@@ -104,12 +104,26 @@ pub struct Conv2d {
     pub groups: usize,
     /// Whether a value per output channel is added.
     pub bias: bool,
+    /// What the weight begins with.
+    pub init: WeightInit,
+    /// Whether the weight stays as it begins: PyTorch's `weight.requires_grad = False`.
+    pub weight_frozen: bool,
 }
 
 impl Conv2d {
     /// Stride 1, no padding, one group, with bias: the defaults of `torch.nn.Conv2d`.
     pub fn new(in_channels: usize, out_channels: usize, kernel: usize) -> Self {
-        Self { in_channels, out_channels, kernel, stride: 1, padding: 0, groups: 1, bias: true }
+        Self {
+            in_channels,
+            out_channels,
+            kernel,
+            stride: 1,
+            padding: 0,
+            groups: 1,
+            bias: true,
+            init: WeightInit::Uniform,
+            weight_frozen: false,
+        }
     }
 
     /// Sets the distance between windows.
@@ -131,6 +145,29 @@ impl Conv2d {
     pub fn without_bias(self) -> Self {
         Self { bias: false, ..self }
     }
+
+    /// Sets what the weight begins with.
+    pub fn init(self, init: WeightInit) -> Self {
+        Self { init, ..self }
+    }
+
+    /// Keeps the weight as it begins; the bias is trained all the same.
+    pub fn freeze_weight(self) -> Self {
+        Self { weight_frozen: true, ..self }
+    }
+}
+
+/// What the weight of a convolution or linear layer begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightInit {
+    /// PyTorch's default, see [`Init::Uniform`](crate::Init::Uniform).
+    Uniform,
+    /// PyTorch's default, then the first `C / groups` filters pass their channel on unchanged, as
+    /// by `torch.nn.init.dirac_(weight[:weight.size(1)])` (Zagoruyko and Komodakis 2017,
+    /// arXiv:1706.00388).
+    Dirac,
+    /// PyTorch's default divided by its standard deviation.
+    UnitStd,
 }
 
 /// Batch normalisation over `(N, H, W)` (Ioffe and Szegedy 2015, arXiv:1502.03167).
@@ -145,12 +182,29 @@ pub struct BatchNorm2d {
     pub eps: f64,
     /// Share of the new batch in the running statistics, in `0..=1`.
     pub momentum: f64,
+    /// Whether the weight stays 1: PyTorch's `weight.requires_grad = False`.
+    pub weight_frozen: bool,
 }
 
 impl BatchNorm2d {
     /// `eps` 1e-5 and `momentum` 0.1: the defaults of `torch.nn.BatchNorm2d`.
     pub fn new(channels: usize) -> Self {
-        Self { channels, eps: 1e-5, momentum: 0.1 }
+        Self { channels, eps: 1e-5, momentum: 0.1, weight_frozen: false }
+    }
+
+    /// Sets what is added to the variance before the square root.
+    pub fn eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
+    }
+
+    /// Sets the share of the new batch in the running statistics.
+    pub fn momentum(self, momentum: f64) -> Self {
+        Self { momentum, ..self }
+    }
+
+    /// Keeps the weight at 1; the bias is trained all the same.
+    pub fn freeze_weight(self) -> Self {
+        Self { weight_frozen: true, ..self }
     }
 }
 
@@ -193,12 +247,26 @@ pub struct Linear {
     pub in_features: usize,
     /// Length of the output vector.
     pub out_features: usize,
+    /// Whether `b` is there.
+    pub bias: bool,
+    /// What the weight begins with; [`WeightInit::Dirac`] takes it for that of a 1×1 convolution.
+    pub init: WeightInit,
 }
 
 impl Linear {
     /// With bias, as in `torch.nn.Linear(in_features, out_features)`.
     pub fn new(in_features: usize, out_features: usize) -> Self {
-        Self { in_features, out_features }
+        Self { in_features, out_features, bias: true, init: WeightInit::Uniform }
+    }
+
+    /// Leaves the bias out.
+    pub fn without_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+
+    /// Sets what the weight begins with.
+    pub fn init(self, init: WeightInit) -> Self {
+        Self { init, ..self }
     }
 }
 

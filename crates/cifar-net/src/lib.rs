@@ -52,7 +52,7 @@ pub use error::{Expected, NetError};
 pub use executor::{Arithmetic, Executor, Inference, MemoryReport, PlannedOperation, Precision};
 pub use layer::{
     Activation, AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Node, Residual,
-    Sequential,
+    Sequential, WeightInit,
 };
 pub use net::{Net, Step};
 pub use parameters::{Init, ParameterKind, ParameterSpec};

@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 
-use crate::{BatchNorm2d, Conv2d, Layer, Linear, Net, Node};
+use crate::{BatchNorm2d, Conv2d, Layer, Linear, Net, Node, WeightInit};
 
 /// One tensor of a net.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,11 +31,13 @@ impl ParameterSpec {
 pub enum ParameterKind {
     /// Trained: PyTorch's `parameters()`, biases included.
     Weight,
+    /// Among PyTorch's `parameters()`, with `requires_grad = False`.
+    Frozen,
     /// Kept up to date by the forward pass: PyTorch's `buffers()`.
     Buffer,
 }
 
-/// What a tensor begins with: PyTorch's defaults.
+/// What a tensor begins with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// Uniform in `-bound..=bound`.
@@ -45,6 +47,16 @@ pub enum Init {
     /// bound (`fan_in` of the weight).
     Uniform {
         /// Largest magnitude.
+        bound: f64,
+    },
+    /// [`Init::Uniform`], then [`WeightInit::Dirac`].
+    Dirac {
+        /// Largest magnitude of the filters that are not the identity.
+        bound: f64,
+    },
+    /// [`Init::Uniform`], then [`WeightInit::UnitStd`].
+    UnitStd {
+        /// Largest magnitude before the division.
         bound: f64,
     },
     /// All 0.
@@ -64,9 +76,9 @@ impl Net {
         specs
     }
 
-    /// Number of trained values; buffers do not count.
+    /// Number of values in PyTorch's `parameters()`: frozen ones count, buffers do not.
     pub fn n_parameters(&self) -> usize {
-        n_trained(&self.parameters())
+        n_parameters(&self.parameters())
     }
 }
 
@@ -104,10 +116,12 @@ impl Conv2d {
     fn parameters(&self) -> Vec<ParameterSpec> {
         let Self { in_channels, out_channels, kernel, groups, .. } = *self;
         let seen = in_channels / groups.max(1); // 0 groups are refused by `Net::steps`
-        let init = fan_in_uniform(seen * kernel * kernel);
-        let mut specs = vec![weight("weight", &[out_channels, seen, kernel, kernel], init)];
+        let bound = default_bound(seen * kernel * kernel);
+        let init = self.init.with(bound);
+        let weight = parameter("weight", &[out_channels, seen, kernel, kernel], init);
+        let mut specs = vec![frozen_if(self.weight_frozen, weight)];
         if self.bias {
-            specs.push(weight("bias", &[out_channels], init));
+            specs.push(parameter("bias", &[out_channels], Init::Uniform { bound }));
         }
         specs
     }
@@ -118,8 +132,8 @@ impl BatchNorm2d {
         let per_channel = [self.channels];
         let tracked = buffer("num_batches_tracked", &[], Init::Zeros);
         vec![
-            weight("weight", &per_channel, Init::Ones),
-            weight("bias", &per_channel, Init::Zeros),
+            frozen_if(self.weight_frozen, parameter("weight", &per_channel, Init::Ones)),
+            parameter("bias", &per_channel, Init::Zeros),
             buffer("running_mean", &per_channel, Init::Zeros),
             buffer("running_var", &per_channel, Init::Ones),
             ParameterSpec { dtype: DType::I64, ..tracked },
@@ -129,17 +143,29 @@ impl BatchNorm2d {
 
 impl Linear {
     fn parameters(&self) -> Vec<ParameterSpec> {
-        let init = fan_in_uniform(self.in_features);
-        vec![
-            weight("weight", &[self.out_features, self.in_features], init),
-            weight("bias", &[self.out_features], init),
-        ]
+        let bound = default_bound(self.in_features);
+        let shape = [self.out_features, self.in_features];
+        let mut specs = vec![parameter("weight", &shape, self.init.with(bound))];
+        if self.bias {
+            specs.push(parameter("bias", &[self.out_features], Init::Uniform { bound }));
+        }
+        specs
     }
 }
 
-pub(crate) fn n_trained(specs: &[ParameterSpec]) -> usize {
-    let trained = specs.iter().filter(|spec| spec.kind == ParameterKind::Weight);
-    trained.map(ParameterSpec::n_values).sum()
+impl WeightInit {
+    fn with(self, bound: f64) -> Init {
+        match self {
+            Self::Uniform => Init::Uniform { bound },
+            Self::Dirac => Init::Dirac { bound },
+            Self::UnitStd => Init::UnitStd { bound },
+        }
+    }
+}
+
+pub(crate) fn n_parameters(specs: &[ParameterSpec]) -> usize {
+    let counted = specs.iter().filter(|spec| spec.kind != ParameterKind::Buffer);
+    counted.map(ParameterSpec::n_values).sum()
 }
 
 /// `parent.name`, or `name` at the root.
@@ -147,17 +173,21 @@ pub(crate) fn child_path(parent: &str, name: &str) -> String {
     if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
 }
 
-fn fan_in_uniform(fan_in: usize) -> Init {
-    Init::Uniform { bound: 1.0 / (fan_in as f64).sqrt() }
+fn default_bound(fan_in: usize) -> f64 {
+    1.0 / (fan_in as f64).sqrt()
 }
 
-fn weight(name: &str, shape: &[usize], init: Init) -> ParameterSpec {
+fn frozen_if(frozen: bool, spec: ParameterSpec) -> ParameterSpec {
+    ParameterSpec { kind: if frozen { ParameterKind::Frozen } else { spec.kind }, ..spec }
+}
+
+fn parameter(name: &str, shape: &[usize], init: Init) -> ParameterSpec {
     let (name, shape) = (name.to_owned(), shape.to_vec());
     ParameterSpec { name, shape, kind: ParameterKind::Weight, init, dtype: DType::F32 }
 }
 
 fn buffer(name: &str, shape: &[usize], init: Init) -> ParameterSpec {
-    ParameterSpec { kind: ParameterKind::Buffer, ..weight(name, shape, init) }
+    ParameterSpec { kind: ParameterKind::Buffer, ..parameter(name, shape, init) }
 }
 
 #[cfg(test)]
@@ -218,7 +248,19 @@ mod tests {
     }
 
     #[test]
-    fn only_trained_values_are_counted() {
+    fn frozen_weights_are_counted_but_not_trained() {
+        let kinds = |specs: Vec<ParameterSpec>| -> Vec<ParameterKind> {
+            specs.into_iter().map(|spec| spec.kind).collect()
+        };
+        let conv = Conv2d::new(3, 4, 2).freeze_weight().parameters();
+        assert_eq!(n_parameters(&conv), 3 * 4 * 4 + 4);
+        assert_eq!(kinds(conv), [ParameterKind::Frozen, ParameterKind::Weight]);
+        let norm = kinds(BatchNorm2d::new(4).freeze_weight().parameters());
+        assert_eq!(norm[..2], [ParameterKind::Frozen, ParameterKind::Weight]);
+    }
+
+    #[test]
+    fn buffers_are_not_counted() {
         let stem = 4 * 27 + 8;
         let block = 6 * 4 * 9 + 6 + 6 * 4 + 12;
         let rest = 6 * 6 * 9 + 5 * 6 + 5;

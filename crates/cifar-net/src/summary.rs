@@ -1,6 +1,6 @@
 //! What a net costs, layer by layer.
 
-use crate::parameters::n_trained;
+use crate::parameters::n_parameters;
 use crate::{FeatureShape, Layer, Net, NetError, Step};
 
 /// One row of the per-layer table.
@@ -12,7 +12,7 @@ pub struct LayerSummary {
     pub kind: &'static str,
     /// Shape of one image's activations after the layer.
     pub output_shape: FeatureShape,
-    /// Trained values of the layer itself.
+    /// Values of the layer itself, see [`Net::n_parameters`].
     pub parameters: usize,
     /// Multiply-adds of the layer itself for one image; see [`Net::multiply_adds`].
     pub multiply_adds: u64,
@@ -32,7 +32,7 @@ impl Net {
                 name: step.path.clone(),
                 kind: step.layer.kind(),
                 output_shape: step.output,
-                parameters: n_trained(&step.layer.parameters()),
+                parameters: n_parameters(&step.layer.parameters()),
                 multiply_adds: step.multiply_adds(),
             })
             .collect())

@@ -85,6 +85,7 @@ fn gradient_reaches_every_weight_and_no_buffer() {
                 assert!(gradient.iter().any(|g| g.abs() > 1e-6), "{} has none", spec.name);
                 assert!(gradient.iter().all(|g| g.is_finite()), "{}", spec.name);
             }
+            ParameterKind::Frozen => panic!("{} is frozen", spec.name),
             ParameterKind::Buffer => assert!(gradient.is_none(), "{}", spec.name),
         }
     }

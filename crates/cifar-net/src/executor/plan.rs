@@ -175,7 +175,7 @@ impl Builder {
                     padding: 0,
                     groups: 1,
                 };
-                self.conv(path, conv, true, input)
+                self.conv(path, conv, linear.bias, input)
             }
             Layer::BatchNorm2d(norm) => {
                 let op = Op::BatchNorm { norm: *norm, residual: None, activation: None };
