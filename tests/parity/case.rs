@@ -9,7 +9,7 @@ use cifar_data::{Dataset, Loader, LoaderConfig};
 use cifar_models::{Model, build};
 use cifar_net::{Activation, Layer, Net, Node, WeightInit};
 use cifar_testkit::RECORD_LEN;
-use cifar_train::Recipe;
+use cifar_train::{Learner, OptimizerConfig, Precision, Recipe};
 use serde::{Deserialize, Serialize};
 
 /// Pictures that `reference.py` may choose batches from.
@@ -40,12 +40,26 @@ enum Curved {
     Silu,
 }
 
-/// Arguments of `torch.optim.SGD` and `torch.optim.AdamW`, by torch's names.
+/// Arguments of `torch.optim.SGD` and `torch.optim.AdamW`, by torch's names; or a recipe's.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 enum Optimizer {
-    Sgd { lr: f64, momentum: f64, nesterov: bool, weight_decay: f64 },
-    AdamW { lr: f64, weight_decay: f64 },
+    Sgd {
+        lr: f64,
+        momentum: f64,
+        nesterov: bool,
+        weight_decay: f64,
+    },
+    AdamW {
+        lr: f64,
+        weight_decay: f64,
+    },
+    /// What `models/airnet94.toml` has, parameter groups included, with all learning rates times
+    /// `rate`. At its own rates, and on a handful of pictures, even PyTorch's f32 and f64 part ways
+    /// after a few steps.
+    Airbench94 {
+        rate: f64,
+    },
 }
 
 impl Case {
@@ -81,6 +95,7 @@ impl Case {
             Optimizer::AdamW { lr, weight_decay } => format!(
                 "name = 'adamw'\nlearning-rate = {lr:?}\nbeta1 = 0.9\nbeta2 = 0.999\neps = 1e-8\nweight-decay = {weight_decay:?}"
             ),
+            Optimizer::Airbench94 { rate } => return self.airbench94(rate),
         };
         let schedule = match self.one_cycle {
             true => ONE_CYCLE,
@@ -95,6 +110,33 @@ impl Case {
             self.model, self.batch_size, self.label_smoothing,
         );
         Recipe::from_toml(&text, &[]).expect("read the recipe")
+    }
+
+    /// The same, computed in f32 on every machine.
+    pub(crate) fn recipe_in_f32(&self) -> Recipe {
+        Recipe { precision: Some(Precision::F32), ..self.recipe() }
+    }
+
+    fn airbench94(&self, rate: f64) -> Recipe {
+        let settings = [
+            "epochs=1".to_owned(),
+            format!("batch-size={}", self.batch_size),
+            "data.normalization={mean=[0.5, 0.5, 0.5], std=[0.25, 0.25, 0.25]}".to_owned(),
+        ];
+        let mut recipe = Recipe::from_toml(include_str!("../../models/airnet94.toml"), &settings)
+            .expect("read the recipe of airnet94");
+        let groups = recipe.parameter_groups.iter_mut().map(|group| {
+            group.epochs = None;
+            &mut group.optimizer
+        });
+        for optimizer in groups.chain([&mut recipe.optimizer]) {
+            match optimizer {
+                OptimizerConfig::Muon(muon) => muon.learning_rate *= rate,
+                OptimizerConfig::Sgd(sgd) => sgd.learning_rate *= rate,
+                OptimizerConfig::AdamW(adamw) => adamw.learning_rate *= rate,
+            }
+        }
+        recipe
     }
 
     /// Batches of the pictures `indices`, in this order.
@@ -121,6 +163,11 @@ impl Case {
         candle_core::safetensors::save(&tensors, folder.join("images.safetensors"))
             .expect("write the images");
     }
+}
+
+/// The model as the engine sees it.
+pub(crate) fn learner(model: &Model) -> Learner<'_> {
+    Learner { module: &model.module, variables: &model.variables, net: Some(&model.net) }
 }
 
 /// Takes PyTorch's default for first weights that pass a channel on unchanged. Through several

@@ -10,10 +10,10 @@ use candle_nn::ModuleT;
 use cifar_models::Model;
 use cifar_net::{Executor, Inference};
 use cifar_train::{
-    Convolution, Engine, Event, Learner, Limits, Observer, Outcome, Precision, Recipe, Trainer,
+    Convolution, Engine, Event, Learner, Limits, Observer, Outcome, Recipe, Trainer,
 };
 
-use crate::case::Case;
+use crate::case::{Case, learner};
 
 /// Largest relative error of a tensor: the Euclidean norm of the difference over that of PyTorch's.
 const TOLERANCE: f64 = 1e-4;
@@ -68,15 +68,14 @@ impl Way {
             Self::Autograd | Self::Planned => Convolution::Direct,
             Self::Winograd => Convolution::Winograd,
         };
-        Recipe { convolution: Some(convolution), precision: Some(Precision::F32), ..case.recipe() }
+        Recipe { convolution: Some(convolution), ..case.recipe_in_f32() }
     }
 
     fn learner(self, model: &Model) -> Learner<'_> {
-        let net = match self {
-            Self::Autograd => None,
-            Self::Planned | Self::Winograd => Some(&model.net),
-        };
-        Learner { module: &model.module, variables: &model.variables, net }
+        match self {
+            Self::Autograd => Learner { net: None, ..learner(model) },
+            Self::Planned | Self::Winograd => learner(model),
+        }
     }
 }
 
@@ -233,7 +232,7 @@ impl Report<'_> {
 }
 
 /// The Euclidean norm of the difference over that of `want`, in f64. Both zero: no error.
-fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
+pub(crate) fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
     assert_eq!(got.dims(), want.dims(), "shapes differ");
     let (got, want) = (values(got), values(want));
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
@@ -249,7 +248,7 @@ fn at(tensor: &Tensor, index: usize) -> Tensor {
     tensor.narrow(0, index, 1).unwrap()
 }
 
-fn read(path: &Path) -> Tensors {
+pub(crate) fn read(path: &Path) -> Tensors {
     candle_core::safetensors::load(path, &Device::Cpu).unwrap()
 }
 

@@ -11,6 +11,7 @@
     reason = "a test stops where it fails, and tells what it measured"
 )]
 
+mod airbench94;
 mod case;
 mod compare;
 mod schedules;
@@ -97,8 +98,23 @@ fn small_resnet_silu() {
 
 #[test]
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
-fn airnet_nesterov_smoothing() {
-    check("airnet-nesterov-smoothing");
+fn airnet94_nesterov_smoothing() {
+    check("airnet94-nesterov-smoothing");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn airnet94_muon() {
+    check("airnet94-muon");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn airbench94_parts() {
+    let (case, folder) = (Case::named("airnet94-muon"), exchange("airbench94-parts"));
+    airbench94::write(&case, &folder);
+    run_reference(&[Path::new("airbench94"), &folder.join("case.json"), &folder]);
+    airbench94::compare(&case, &folder);
 }
 
 #[test]
@@ -120,7 +136,8 @@ fn every_case_has_its_test_and_a_valid_recipe() {
         "simplenet-gelu",
         "small-resnet-gelu",
         "small-resnet-silu",
-        "airnet-nesterov-smoothing",
+        "airnet94-nesterov-smoothing",
+        "airnet94-muon",
     ];
     let cases = Case::all();
     assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), tested);

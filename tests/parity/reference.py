@@ -1,6 +1,7 @@
 """What PyTorch computes from the weights and images that the Rust side wrote.
 
     reference.py train CASE.json FOLDER    FOLDER/{initial,images}.safetensors -> FOLDER/reference.safetensors
+    reference.py airbench94 CASE.json FOLDER    FOLDER/parts.safetensors -> FOLDER/parts_reference.safetensors
     reference.py schedules FILE.json       learning-rate curves of torch.optim.lr_scheduler
 
 Everything is computed in f32 on the CPU. The batches are chosen here, by `pick_batch`, and their
@@ -89,7 +90,7 @@ class Group(nn.Module):
         return self.activ(self.norm2(self.conv2(x)))
 
 
-class AirNet(nn.Module):
+class AirNet94(nn.Module):
     def __init__(self, n_classes=10):
         super().__init__()
         self.whiten = nn.Conv2d(3, 24, 2)
@@ -102,7 +103,7 @@ class AirNet(nn.Module):
         return self.head(x) / x.size(1)
 
 
-MODELS = {"simplenet": SimpleNet, "small-resnet": SmallResNet, "airnet": AirNet}
+MODELS = {"simplenet": SimpleNet, "small-resnet": SmallResNet, "airnet94": AirNet94}
 ACTIVATIONS = {"gelu": nn.GELU, "silu": nn.SiLU}
 
 
@@ -117,6 +118,47 @@ def build(case):
     return model
 
 
+class Muon(torch.optim.Optimizer):
+    """Orthogonalised Nesterov momentum on weights kept at the norm sqrt(rows), in the weights' own precision."""
+
+    def __init__(self, params, lr, momentum, iterations):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "iterations": iterations})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                buffer.mul_(group["momentum"]).add_(p.grad)
+                direction = p.grad.add(buffer, alpha=group["momentum"])
+                p.mul_(len(p) ** 0.5 / p.norm())
+                p.sub_(group["lr"] * orthogonal(direction.flatten(1), group["iterations"]).view_as(p))
+
+
+def orthogonal(matrix, iterations):
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrix.size(0) > matrix.size(1)
+    x = matrix.T if tall else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if tall else x
+
+
+def airbench94(model, rate):
+    """Muon for the convolutions, SGD for the rest, with the constants of models/airnet94.toml but for `rate`."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    convs = [p for p in trained.values() if p.ndim == 4]
+    biases = [p for p in trained.values() if p.ndim == 1]
+    head = [p for p in trained.values() if p.ndim == 2]
+    groups = [
+        {"params": biases, "lr": 0.053 * rate, "weight_decay": 0.004 / 0.053},
+        {"params": head, "lr": 0.67 * rate, "weight_decay": 0.004 / 0.67},
+    ]
+    return [Muon(convs, 0.24 * rate, 0.6, 3), torch.optim.SGD(groups, momentum=0.85, nesterov=True)]
+
+
 # A decision this many standard deviations of rounding away from its threshold is safe; where no
 # batch of so many tries is, the safest of them serves.
 SAFE, TRIES = 6.0, 32
@@ -129,13 +171,18 @@ class Learner:
         self.model = build(case).to(dtype)
         self.model.load_state_dict(weights, strict=True)
         options = dict(case["optimizer"])
-        kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[options.pop("kind")]
-        self.optimizer = kind(self.model.parameters(), **options)
-        self.schedule = None
-        if case["one_cycle"]:
-            self.schedule = lr_scheduler.OneCycleLR(
-                self.optimizer, max_lr=case["optimizer"]["lr"], total_steps=case["n_steps"]
-            )
+        kind, n_steps = options.pop("kind"), case["n_steps"]
+        self.reduction = "mean"
+        if kind == "airbench94":
+            self.reduction = "sum"
+            self.optimizers = airbench94(self.model, **options)
+            self.schedules = [lr_scheduler.LinearLR(o, 1.0, 0.0, n_steps) for o in self.optimizers]
+        else:
+            optimizer = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[kind]
+            self.optimizers, self.schedules = [optimizer(self.model.parameters(), **options)], []
+            if case["one_cycle"]:
+                cycle = lr_scheduler.OneCycleLR(self.optimizers[0], max_lr=options["lr"], total_steps=n_steps)
+                self.schedules.append(cycle)
         self.clip_norm = case["clip_norm"]
         self.criterion = nn.CrossEntropyLoss(label_smoothing=case["label_smoothing"])
         self.decisions = record_decisions(self.model)
@@ -149,19 +196,23 @@ class Learner:
         return list(self.decisions)
 
     def step(self, images, labels):
-        """One optimiser step. Returns the logits, the loss and the gradients before clipping."""
+        """One optimiser step. Returns the logits, the mean loss and its gradients before clipping."""
         self.model.train()
         logits = self.model(images)
         loss = self.criterion(logits, labels)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         loss.backward()
         trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
         gradients = {name: p.grad.clone() for name, p in trained}
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        self.optimizer.step()
-        if self.schedule is not None:
-            self.schedule.step()
+        if self.reduction == "sum":
+            for _, p in trained:
+                p.grad *= len(labels)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        for schedule in self.schedules:
+            schedule.step()
         return logits.detach(), loss.detach(), gradients
 
 
@@ -234,7 +285,8 @@ def train(case, folder):
         if step == 0:
             out |= {"train_logits": logits} | {f"grad.{name}": g for name, g in gradients.items()}
         losses.append(loss)
-        norms.append(nn.utils.get_total_norm(gradients.values()))
+        summed = len(batch) if single.reduction == "sum" else 1
+        norms.append(nn.utils.get_total_norm(gradients.values()) * summed)
 
     out |= {"batches": torch.stack(chosen), "losses": torch.stack(losses), "grad_norms": torch.stack(norms)}
     out |= {f"after.{name}": tensor for name, tensor in single.model.state_dict().items()}
@@ -244,6 +296,36 @@ def train(case, folder):
     exact = double.model.state_dict()
     worst = max(relative_error(t, exact[name]) for name, t in single.model.state_dict().items())
     print(f"{case['name']}: torch's f32 is within {worst:.1e} of its f64 after the last step; margins {margins}")
+
+
+def airbench94_parts(case, folder):
+    """Whitening filters, identity filters, orthogonalised matrices and the logits of six views."""
+    given = load_file(folder / "parts.safetensors")
+    images = given["images"]
+    out = {"whiten": whitening(images), "dirac": nn.init.dirac_(torch.empty(24, 24, 3, 3))}
+    for which in ["wide", "tall"]:
+        out[f"{which}.orthogonal"] = orthogonal(given[which], 3)
+        out[f"{which}.orthogonal.bf16"] = orthogonal(given[which].bfloat16(), 3).float()
+    model = build(case)
+    model.load_state_dict(load_file(folder / "initial.safetensors"), strict=True)
+    padded = nn.functional.pad(images, (1, 1, 1, 1), "reflect")
+
+    def mirrored(x):
+        return (eval_logits(model, x) + eval_logits(model, x.flip(-1))) / 2
+
+    moved = (mirrored(padded[:, :, :32, :32]) + mirrored(padded[:, :, 2:, 2:])) / 2
+    out["tta_logits"] = (mirrored(images) + moved) / 2
+    save_file({name: tensor.contiguous() for name, tensor in out.items()}, folder / "parts_reference.safetensors")
+
+
+def whitening(images, eps=5e-4):
+    """Filters (24, 3, 2, 2); of a vector and its opposite the one first whose largest component is positive."""
+    patches = images.double().unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12)
+    values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    rows = vectors.T
+    largest = rows.gather(1, rows.abs().argmax(dim=1, keepdim=True))
+    rows = rows * largest.sign() / (values[:, None] + eps).sqrt()
+    return torch.cat((rows, -rows)).float().reshape(24, 3, 2, 2)
 
 
 def relative_error(got, want):
@@ -302,6 +384,8 @@ def main(arguments):
     match arguments:
         case ["train", case_file, folder]:
             train(json.loads(Path(case_file).read_text()), Path(folder))
+        case ["airbench94", case_file, folder]:
+            airbench94_parts(json.loads(Path(case_file).read_text()), Path(folder))
         case ["schedules", file]:
             Path(file).write_text(json.dumps(schedules()))
         case _:

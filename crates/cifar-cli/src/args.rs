@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cifar_train::TestTimeAugmentation;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -83,7 +84,7 @@ Keys for --set are those of the recipe; every run writes its own to config.toml.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{TRAIN_EXAMPLES}{EXIT_CODES}"))]
 pub(crate) struct TrainArgs {
-    /// A recipe's name (simplenet, small-resnet) or a TOML file
+    /// A recipe's name (simplenet, small-resnet, airnet94) or a TOML file
     #[arg(
         long,
         value_name = "NAME|FILE",
@@ -168,6 +169,27 @@ pub(crate) enum CheckpointName {
     Last,
 }
 
+/// Which views of an image are judged together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TtaName {
+    /// The image alone
+    None,
+    /// The image and its mirror image
+    Mirror,
+    /// These, and both moved by one pixel up and left, and down and right
+    MirrorTranslate,
+}
+
+impl From<TtaName> for TestTimeAugmentation {
+    fn from(name: TtaName) -> Self {
+        match name {
+            TtaName::None => Self::None,
+            TtaName::Mirror => Self::Mirror,
+            TtaName::MirrorTranslate => Self::MirrorTranslate,
+        }
+    }
+}
+
 const EVAL_EXAMPLES: &str = "\
 Examples:
   cifar eval --run runs/mine
@@ -196,6 +218,9 @@ pub(crate) struct EvalArgs {
     /// Which images
     #[arg(long, value_enum, default_value = "test")]
     pub(crate) split: SplitName,
+    /// Test-time augmentation: take the mean over views of each image [default: the recipe's]
+    #[arg(long, value_enum)]
+    pub(crate) tta: Option<TtaName>,
     /// Write the confusion matrix as a picture
     #[arg(long, value_name = "FILE")]
     pub(crate) confusion_png: Option<PathBuf>,
@@ -312,7 +337,7 @@ pub(crate) struct ModelsArgs {
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// A recipe's name, which is its network's (simplenet, small-resnet), or a TOML file
+    /// A recipe's name, which is its network's (simplenet, small-resnet, airnet94), or a TOML file
     #[arg(long, visible_alias = "model", value_name = "NAME|FILE", default_value = "small-resnet")]
     pub(crate) recipe: String,
     /// Change one recipe key, for example convolution=direct; may be repeated

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use candle_core::Device;
 use cifar_data::{Cifar10, Dataset, Loader, LoaderConfig, Split, stratified_split};
 use cifar_models::Model;
-use cifar_train::{Learner, Recipe};
+use cifar_train::{Learner, Recipe, Whitening};
 
 use crate::args::SourceArgs;
 use crate::console::Console;
@@ -84,6 +84,23 @@ pub(crate) fn new_model(
 ) -> anyhow::Result<Model> {
     let net = cifar_models::build(&recipe.model, n_classes)?;
     Ok(Model::initialise(net, recipe.seed, device)?)
+}
+
+/// Whitens the network's first layer by the first of the training images `indices`, where the recipe
+/// asks for it.
+pub(crate) fn whiten(
+    model: &Model,
+    dataset: &Arc<Dataset>,
+    indices: &[u32],
+    recipe: &Recipe,
+) -> anyhow::Result<()> {
+    let Some(Whitening { images, eps }) = recipe.whitening else { return Ok(()) };
+    if images > indices.len() {
+        bail!("`whitening.images` is {images}, there are only {} training images", indices.len());
+    }
+    let loader = eval_loader(dataset, indices[..images].to_vec(), recipe)?;
+    let pixels: Vec<f32> = loader.epoch(0).flat_map(|batch| batch.images).collect();
+    Ok(model.whiten(&pixels, eps)?)
 }
 
 /// A network with the weights in `path`.

@@ -44,5 +44,5 @@ pub use pickle::PickleError;
 pub use records::{RECORD_LEN, Records, read_records};
 pub use seed::{epoch_order, sample_seed};
 pub use split::{Split, stratified_split};
-pub use transform::{Augmentation, Normalization, PaddingMode, RandomCrop};
+pub use transform::{Augmentation, HorizontalFlip, Normalization, PaddingMode, RandomCrop};
 pub use verify::verify;

@@ -9,8 +9,8 @@ use std::{panic, thread};
 use crate::batch::Batch;
 use crate::dataset::{Dataset, IMAGE_LEN};
 use crate::error::DataError;
-use crate::seed::{epoch_order, sample_seed};
-use crate::transform::{Augmentation, Normalization, transform};
+use crate::seed::epoch_order;
+use crate::transform::{Augmentation, Normalization, Sample, transform};
 
 /// Batches that each worker may have ready, besides the one it is working on.
 const READY_PER_WORKER: usize = 2;
@@ -131,8 +131,8 @@ impl EpochPlan {
         let indices = self.order[start..end].to_vec();
         let mut images = vec![0.0; indices.len() * IMAGE_LEN];
         for (&index, out) in indices.iter().zip(images.chunks_exact_mut(IMAGE_LEN)) {
-            let seed = sample_seed(config.seed, self.epoch, index);
-            let changes = augmentation.as_ref().map(|changes| (changes, seed));
+            let sample = Sample { run_seed: config.seed, epoch: self.epoch, index };
+            let changes = augmentation.as_ref().map(|changes| (changes, sample));
             transform(dataset.image(index as usize), changes, normalization, out);
         }
         let labels = indices.iter().map(|&i| u32::from(dataset.label(i as usize))).collect();

@@ -1,11 +1,14 @@
 //! From the bytes of a picture to what the network sees.
 
+use std::fmt;
+
 use cifar_kernels::augment::{self, Border, CropFlip, ImageSize};
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::dataset::{CHANNELS, PLANE_LEN, SIDE};
 use crate::error::DataError;
-use crate::seed::DrawStream;
+use crate::seed::{DrawStream, sample_seed};
 
 const SIZE: ImageSize = ImageSize { channels: CHANNELS, height: SIDE, width: SIDE };
 
@@ -15,11 +18,63 @@ const SIZE: ImageSize = ImageSize { channels: CHANNELS, height: SIDE, width: SID
 pub struct Augmentation {
     /// A 32 × 32 window out of the padded picture.
     pub crop: Option<RandomCrop>,
-    /// Mirror every second picture, on average, left to right.
-    pub horizontal_flip: bool,
+    /// Which pictures are mirrored left to right.
+    pub horizontal_flip: HorizontalFlip,
     /// Side, in pixels, of a square filled with the mean colour. Its middle lies anywhere in the
     /// picture, so it may be cut off at the edges (DeVries and Taylor 2017, arXiv:1708.04552).
     pub cutout: Option<usize>,
+}
+
+/// Which pictures are mirrored left to right. A recipe spells it `false`, `true` or
+/// `"alternating"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HorizontalFlip {
+    /// None.
+    Never,
+    /// Each with probability one half, in every epoch anew.
+    Random,
+    /// Each with probability one half in the first epoch, then in every second epoch: two epochs in
+    /// a row show both sides of every picture (Jordan 2024, arXiv:2404.00498, section 3.6).
+    Alternating,
+}
+
+impl HorizontalFlip {
+    const ALTERNATING: &str = "alternating";
+}
+
+impl Serialize for HorizontalFlip {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Never => serializer.serialize_bool(false),
+            Self::Random => serializer.serialize_bool(true),
+            Self::Alternating => serializer.serialize_str(Self::ALTERNATING),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HorizontalFlip {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Spelling;
+        impl Visitor<'_> for Spelling {
+            type Value = HorizontalFlip;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or \"alternating\"")
+            }
+
+            fn visit_bool<E: de::Error>(self, flips: bool) -> Result<HorizontalFlip, E> {
+                Ok(if flips { HorizontalFlip::Random } else { HorizontalFlip::Never })
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<HorizontalFlip, E> {
+                match word {
+                    HorizontalFlip::ALTERNATING => Ok(HorizontalFlip::Alternating),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Spelling)
+    }
 }
 
 /// A window of the picture's size at a random place of the padded picture.
@@ -92,6 +147,27 @@ fn require(
     Err(DataError::Transform { parameter, value: value.to_string(), expected })
 }
 
+/// A picture in an epoch of a run: what decides its draws.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    pub(crate) run_seed: u64,
+    pub(crate) epoch: u32,
+    pub(crate) index: u32,
+}
+
+impl Sample {
+    fn seed(self) -> u64 {
+        sample_seed(self.run_seed, self.epoch, self.index)
+    }
+
+    /// What [`Draws::new`] draws for the mirroring in epoch 0.
+    fn drawn_in_first_epoch(self) -> bool {
+        let mut stream = DrawStream::from_seed(Self { epoch: 0, ..self }.seed());
+        let [_, _, drawn] = [(); 3].map(|()| stream.below(2));
+        drawn == 1
+    }
+}
+
 /// What chance decided for one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Draws {
@@ -113,12 +189,12 @@ impl Draws {
 
     /// Draws in a fixed order, all five numbers always, so that switching one change on or off
     /// leaves the others as they were.
-    fn new(augmentation: &Augmentation, seed: u64) -> Self {
-        let mut stream = DrawStream::from_seed(seed);
+    fn new(augmentation: &Augmentation, sample: Sample) -> Self {
+        let mut stream = DrawStream::from_seed(sample.seed());
         let padding = augmentation.crop.map_or(0, |crop| crop.padding);
         let mut offset = || stream.below(2 * padding + 1) as i32 - padding as i32;
         let (dy, dx) = (offset(), offset());
-        let mirrored = stream.below(2) == 1;
+        let drawn = stream.below(2) == 1;
         let (middle_y, middle_x) = (stream.below(SIDE) as i32, stream.below(SIDE) as i32);
         let border = match augmentation.crop.map(|crop| crop.mode) {
             Some(PaddingMode::Reflect) => Border::Reflect,
@@ -128,22 +204,28 @@ impl Draws {
             let half = (side / 2) as i32;
             Cutout { top: middle_y - half, left: middle_x - half, side }
         });
-        let flip = mirrored && augmentation.horizontal_flip;
+        let flip = match augmentation.horizontal_flip {
+            HorizontalFlip::Never => false,
+            HorizontalFlip::Random => drawn,
+            HorizontalFlip::Alternating => {
+                sample.drawn_in_first_epoch() ^ !sample.epoch.is_multiple_of(2)
+            }
+        };
         Self { window: CropFlip { dy, dx, flip, border }, cutout }
     }
 }
 
 /// Writes what the network sees of `image` (3072 bytes) into `out` (3072 values).
 ///
-/// `augmentation`: the changes and the seed of this sample in this epoch.
+/// `augmentation`: the changes, and whose draws decide them.
 pub(crate) fn transform(
     image: &[u8],
-    augmentation: Option<(&Augmentation, u64)>,
+    augmentation: Option<(&Augmentation, Sample)>,
     normalization: &Normalization,
     out: &mut [f32],
 ) {
     let Normalization { mean, std } = normalization;
-    let draws = augmentation.map_or(Draws::NONE, |(changes, seed)| Draws::new(changes, seed));
+    let draws = augmentation.map_or(Draws::NONE, |(changes, sample)| Draws::new(changes, sample));
     if draws.window == Draws::NONE.window {
         augment::normalise(image, PLANE_LEN, mean, std, out);
     } else {
@@ -160,21 +242,39 @@ mod tests {
 
     const ALL: Augmentation = Augmentation {
         crop: Some(RandomCrop { padding: 4, mode: PaddingMode::Zeros }),
-        horizontal_flip: true,
+        horizontal_flip: HorizontalFlip::Random,
         cutout: Some(8),
     };
 
     #[test]
     fn each_change_is_drawn_as_if_alone() {
-        for seed in 0..50 {
-            let all = Draws::new(&ALL, seed);
-            let uncropped = Draws::new(&Augmentation { crop: None, ..ALL }, seed);
+        for index in 0..50 {
+            let sample = Sample { run_seed: 3, epoch: 1, index };
+            let all = Draws::new(&ALL, sample);
+            let uncropped = Draws::new(&Augmentation { crop: None, ..ALL }, sample);
             assert_eq!((uncropped.window.dy, uncropped.window.dx), (0, 0));
             assert_eq!((uncropped.window.flip, uncropped.cutout), (all.window.flip, all.cutout));
-            let unmirrored = Draws::new(&Augmentation { horizontal_flip: false, ..ALL }, seed);
+            let unmirrored =
+                Draws::new(&Augmentation { horizontal_flip: HorizontalFlip::Never, ..ALL }, sample);
             let window = CropFlip { flip: false, ..all.window };
             assert_eq!(unmirrored, Draws { window, ..all });
         }
+    }
+
+    #[test]
+    fn alternating_mirrors_as_the_first_epoch_drew_and_then_every_second_time() {
+        let flips = |horizontal_flip, epoch| -> Vec<bool> {
+            let changes = Augmentation { horizontal_flip, ..ALL };
+            let sample = |index| Sample { run_seed: 5, epoch, index };
+            (0..200).map(|index| Draws::new(&changes, sample(index)).window.flip).collect()
+        };
+        let first = flips(HorizontalFlip::Alternating, 0);
+        assert_eq!(first, flips(HorizontalFlip::Random, 0));
+        // 100 expected, standard deviation 7.
+        assert!((65..136).contains(&first.iter().filter(|&&flip| flip).count()));
+        let others: Vec<bool> = first.iter().map(|flip| !flip).collect();
+        assert_eq!(flips(HorizontalFlip::Alternating, 1), others);
+        assert_eq!(flips(HorizontalFlip::Alternating, 2), first);
     }
 
     #[test]
@@ -185,5 +285,18 @@ mod tests {
         let error =
             serde_json::from_str::<Augmentation>(&text.replace("cutout", "cut")).unwrap_err();
         assert!(error.to_string().contains("unknown field `cut`"), "{error}");
+
+        let spelled = |flip: &str| text.replace("true", flip);
+        for (flip, meant) in [
+            ("false", HorizontalFlip::Never),
+            ("true", HorizontalFlip::Random),
+            ("\"alternating\"", HorizontalFlip::Alternating),
+        ] {
+            let read: Augmentation = serde_json::from_str(&spelled(flip)).unwrap();
+            assert_eq!(read, Augmentation { horizontal_flip: meant, ..ALL });
+            assert_eq!(serde_json::to_string(&meant).unwrap(), flip);
+        }
+        let error = serde_json::from_str::<Augmentation>(&spelled("\"always\"")).unwrap_err();
+        assert!(error.to_string().contains("true, false or \"alternating\""), "{error}");
     }
 }

@@ -72,12 +72,13 @@ pub struct CropFlip {
     pub border: Border,
 }
 
-/// Shows `src` through the window `window`, writing `dst`; both hold one image of `size`.
+/// Shows `src` through the window `window`, writing `dst`; both hold one image of `size`. Black is
+/// the default value: 0 for bytes and for f32.
 ///
 /// # Panics
 /// If a slice is not `size.len()` long, or if a [`Border::Reflect`] window is moved by as much as
 /// the image is high or wide.
-pub fn crop_flip(src: &[u8], size: ImageSize, window: CropFlip, dst: &mut [u8]) {
+pub fn crop_flip<V: Copy + Default>(src: &[V], size: ImageSize, window: CropFlip, dst: &mut [V]) {
     map_window(src, size, window, dst, |_, value| value);
 }
 
@@ -167,12 +168,12 @@ fn normalised(value: u8, mean: f32, std: f32) -> f32 {
 }
 
 /// Shows `src` through `window`, each value passed through `convert(channel, value)`.
-fn map_window<T: Copy>(
-    src: &[u8],
+fn map_window<V: Copy + Default, T: Copy>(
+    src: &[V],
     size: ImageSize,
     window: CropFlip,
     dst: &mut [T],
-    convert: impl Fn(usize, u8) -> T,
+    convert: impl Fn(usize, V) -> T,
 ) {
     assert_eq!(src.len(), size.len(), "crop: the source is not one image");
     assert_eq!(dst.len(), size.len(), "crop: the destination is not one image");
@@ -195,14 +196,19 @@ fn map_window<T: Copy>(
                 .map(|row| &src[row * size.width..][..size.width]);
             match from {
                 Some(from) => map_row(from, window, to, |value| convert(channel, value)),
-                None => to.fill(convert(channel, 0)),
+                None => to.fill(convert(channel, V::default())),
             }
         }
     }
 }
 
 /// One row of [`map_window`]: a straight run in the middle, the border on either side.
-fn map_row<T: Copy>(from: &[u8], window: CropFlip, to: &mut [T], convert: impl Fn(u8) -> T) {
+fn map_row<V: Copy + Default, T>(
+    from: &[V],
+    window: CropFlip,
+    to: &mut [T],
+    convert: impl Fn(V) -> T,
+) {
     let (width, dx) = (from.len(), window.dx as isize);
     let seen = clip(-dx, width, width);
     let shown = clip(dx, width, width);
@@ -211,7 +217,7 @@ fn map_row<T: Copy>(from: &[u8], window: CropFlip, to: &mut [T], convert: impl F
     }
     for x in (0..seen.start).chain(seen.end..width) {
         let source = window.border.source(x as isize + dx, width);
-        to[x] = convert(source.map_or(0, |column| from[column]));
+        to[x] = convert(source.map_or(V::default(), |column| from[column]));
     }
     if window.flip {
         to.reverse();

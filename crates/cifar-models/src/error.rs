@@ -19,6 +19,14 @@ pub enum ModelError {
     /// The architecture does not hold together, such as one for 0 classes.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// There is nothing to whiten, or nothing to whiten it by.
+    #[error("cannot whiten {model}: {reason}")]
+    Whitening {
+        /// The network's name.
+        model: String,
+        /// What is missing.
+        reason: &'static str,
+    },
     /// The file cannot be read or written.
     #[error("cannot {action} {path}")]
     Io {

@@ -13,7 +13,7 @@
 //!
 //! Names and shapes are PyTorch's, so weights travel both ways as safetensors files.
 
-mod airnet;
+mod airnet94;
 mod compare;
 mod error;
 mod init;
@@ -21,13 +21,14 @@ mod model;
 mod simple_net;
 mod small_resnet;
 mod weights;
+mod whitening;
 
 pub use cifar_net::{Net, Variable};
 pub use error::ModelError;
 pub use model::Model;
 
 /// Names that [`build`] knows.
-pub const NAMES: &[&str] = &["simplenet", "small-resnet", "airnet"];
+pub const NAMES: &[&str] = &["simplenet", "small-resnet", "airnet94"];
 
 /// The architecture called `name`, for pictures of 3×32×32 and `n_classes` classes.
 ///
@@ -37,7 +38,7 @@ pub fn build(name: &str, n_classes: usize) -> Result<Net, ModelError> {
     let net = match name {
         "simplenet" => simple_net::simple_net(n_classes),
         "small-resnet" => small_resnet::small_resnet(n_classes),
-        "airnet" => airnet::airnet(n_classes),
+        "airnet94" => airnet94::airnet94(n_classes),
         _ => return Err(ModelError::Unknown { name: name.to_owned() }),
     };
     net.steps()?;

@@ -33,6 +33,14 @@ pub enum TrainError {
         /// The variable.
         name: String,
     },
+    /// A parameter group names what is not there.
+    #[error("`parameter-groups` names `{pattern}`, but there are only {}", known.join(", "))]
+    ParameterGroup {
+        /// The name, as the recipe has it.
+        pattern: String,
+        /// The trained parameters.
+        known: Vec<String>,
+    },
     /// A precision that this way of training does not have.
     #[error(
         "`precision` is bf16, which only a layer graph on a CPU is trained in; set precision = \"f32\""

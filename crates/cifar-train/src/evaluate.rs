@@ -1,12 +1,13 @@
 //! How well a module does on a set of images.
 
 use candle_core::Device;
-use cifar_data::Loader;
+use cifar_data::{Batch, Loader};
 use cifar_metrics::{Evaluation, Evaluator};
 use cifar_net::{Arithmetic, Inference};
 
 use crate::error::TrainError;
 use crate::learner::Learner;
+use crate::test_time::TestTimeAugmentation;
 
 /// Runs `learner` in evaluation mode over one pass of `loader`: its net, frozen, where it has one
 /// and the device is the CPU, with `arithmetic`; else its module.
@@ -32,20 +33,46 @@ pub fn evaluate_each(
     loader: &Loader,
     device: &Device,
     arithmetic: Arithmetic,
+    each: impl FnMut(&[f32], usize),
+) -> Result<Evaluation, TrainError> {
+    evaluate_views(learner, loader, device, arithmetic, TestTimeAugmentation::None, each)
+}
+
+/// Like [`evaluate_each`], every image's logits being the mean over the views of `augmentation`.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_views(
+    learner: &Learner<'_>,
+    loader: &Loader,
+    device: &Device,
+    arithmetic: Arithmetic,
+    augmentation: TestTimeAugmentation,
     mut each: impl FnMut(&[f32], usize),
 ) -> Result<Evaluation, TrainError> {
+    let views = augmentation.views();
     let net = learner.net.filter(|_| device.is_cpu());
     let mut frozen =
         net.map(|net| Inference::new(net, learner.variables, arithmetic)).transpose()?;
     let mut evaluator: Option<Evaluator> = None;
+    let mut view = Batch { images: Vec::new(), labels: Vec::new(), indices: Vec::new() };
     for batch in loader.epoch(0) {
-        let logits = match &mut frozen {
-            Some(net) => net.logits(&batch.images)?.to_vec(),
-            None => {
-                let logits = learner.module.forward_t(&batch.image_tensor(device)?, false)?;
-                logits.detach().flatten_all()?.to_vec1::<f32>()?
-            }
-        };
+        view.labels.clone_from(&batch.labels);
+        let mut logits: Vec<f32> = Vec::new();
+        for which in &views {
+            which.of(&batch.images, &mut view.images);
+            let module;
+            let of_view = match &mut frozen {
+                Some(net) => net.logits(&view.images)?,
+                None => {
+                    let logits = learner.module.forward_t(&view.image_tensor(device)?, false)?;
+                    module = logits.detach().flatten_all()?.to_vec1::<f32>()?;
+                    &module
+                }
+            };
+            logits.resize(of_view.len(), 0.0);
+            logits.iter_mut().zip(of_view).for_each(|(sum, logit)| *sum += logit * which.share);
+        }
         let n_classes = logits.len() / batch.len();
         let evaluator = evaluator.get_or_insert_with(|| Evaluator::new(n_classes));
         evaluator.add_batch(&logits, &batch.labels)?;

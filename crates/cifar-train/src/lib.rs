@@ -8,7 +8,8 @@
 //! - [`Recipe`]: everything that decides a run's numbers, read from TOML and checked once.
 //! - [`Schedule`]: learning rate and momentum as a function of the step; its length is checked
 //!   against the loop.
-//! - [`Optimizer`]: SGD and AdamW that equal PyTorch's and can be saved.
+//! - [`Optimizer`]: SGD and AdamW that equal PyTorch's, and Muon; all can be saved.
+//!   [`Optimizers`]: several of them, each for its [`ParameterGroup`].
 //! - [`Trainer`]: the loop, with clipping, gradient accumulation, weight averaging, early
 //!   stopping, a guard against non-finite numbers, and exact resuming from any step.
 //! - [`RunFolder`], [`CheckpointStore`]: what a run leaves behind.
@@ -30,6 +31,7 @@ mod run_folder;
 mod schedule;
 mod state;
 mod summary;
+mod test_time;
 mod trainer;
 
 pub use checkpoint::{CheckpointError, CheckpointStore, Slot, Snapshot};
@@ -38,17 +40,21 @@ pub use early_stop::{Best, BestSoFar};
 pub use ema::Ema;
 pub use engine::{Engine, Pass};
 pub use error::{NonFinite, TrainError};
-pub use evaluate::{evaluate, evaluate_each};
+pub use evaluate::{evaluate, evaluate_each, evaluate_views};
 pub use event::{EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport};
 pub use history::{History, HistoryError, LoggedEpoch, LoggedStep, LoggedValidation};
 pub use learner::Learner;
 pub use metrics_log::{Csv, JsonLines};
 pub use optimizer::{
-    AdamW, AdamWConfig, Optimizer, OptimizerConfig, OptimizerStateError, Sgd, SgdConfig,
+    AdamW, AdamWConfig, Muon, MuonConfig, Optimizer, OptimizerConfig, OptimizerStateError,
+    Optimizers, ParameterGroup, Sgd, SgdConfig, orthogonal,
 };
-pub use recipe::{Convolution, DataConfig, Precision, Recipe, RecipeError};
+pub use recipe::{
+    Convolution, DataConfig, LossReduction, Precision, Recipe, RecipeError, Whitening,
+};
 pub use run_folder::{RunFolder, RunFolderError, RunLock};
 pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, StepSize};
 pub use state::{RunningMeans, TrainState};
 pub use summary::{Summary, Surroundings};
+pub use test_time::TestTimeAugmentation;
 pub use trainer::{Limits, Outcome, Trainer};

@@ -5,6 +5,8 @@
 //! is one pass over the memory of each weight; elsewhere it goes through candle's operations.
 
 mod adamw;
+mod groups;
+mod muon;
 mod sgd;
 
 use std::array;
@@ -17,6 +19,8 @@ use candle_core::{
 use serde::{Deserialize, Serialize};
 
 pub use adamw::{AdamW, AdamWConfig};
+pub use groups::{Optimizers, ParameterGroup};
+pub use muon::{Muon, MuonConfig, orthogonal};
 pub use sgd::{Sgd, SgdConfig};
 
 use crate::recipe::{RecipeError, require};
@@ -31,6 +35,8 @@ pub enum OptimizerConfig {
     /// Adam with decoupled weight decay.
     #[serde(rename = "adamw")]
     AdamW(AdamWConfig),
+    /// Orthogonalised momentum, for matrices.
+    Muon(MuonConfig),
 }
 
 impl OptimizerConfig {
@@ -39,6 +45,7 @@ impl OptimizerConfig {
         match self {
             Self::Sgd(config) => config.learning_rate,
             Self::AdamW(config) => config.learning_rate,
+            Self::Muon(config) => config.learning_rate,
         }
     }
 
@@ -53,17 +60,20 @@ impl OptimizerConfig {
         match self {
             Self::Sgd(config) => config.check(),
             Self::AdamW(config) => config.check(),
+            Self::Muon(config) => config.check(),
         }
     }
 }
 
-/// Either update rule, with its state.
+/// An update rule, with its state.
 #[derive(Debug)]
 pub enum Optimizer {
     /// Stochastic gradient descent.
     Sgd(Sgd),
     /// Adam with decoupled weight decay.
     AdamW(AdamW),
+    /// Orthogonalised momentum, for matrices.
+    Muon(Muon),
 }
 
 /// A saved optimiser state that does not fit.
@@ -100,6 +110,7 @@ impl Optimizer {
         Ok(match config {
             OptimizerConfig::Sgd(config) => Self::Sgd(Sgd::new(config, weights)?),
             OptimizerConfig::AdamW(config) => Self::AdamW(AdamW::new(config, weights)?),
+            OptimizerConfig::Muon(config) => Self::Muon(Muon::new(config, weights)?),
         })
     }
 
@@ -117,10 +128,11 @@ impl Optimizer {
         match self {
             Self::Sgd(sgd) => sgd.step(gradients, size, gradient_scale),
             Self::AdamW(adamw) => adamw.step(gradients, size, gradient_scale),
+            Self::Muon(muon) => muon.step(gradients, size, gradient_scale),
         }
     }
 
-    /// The whole state as named tensors: `momentum_buffer.<weight>` for SGD,
+    /// The whole state as named tensors: `momentum_buffer.<weight>` for SGD and Muon,
     /// `exp_avg.<weight>`, `exp_avg_sq.<weight>` (PyTorch's names) and `step` (i64) for AdamW.
     /// Later steps do not change them.
     ///
@@ -130,6 +142,7 @@ impl Optimizer {
         match self {
             Self::Sgd(sgd) => sgd.state(),
             Self::AdamW(adamw) => adamw.state(),
+            Self::Muon(muon) => muon.state(),
         }
     }
 
@@ -144,6 +157,7 @@ impl Optimizer {
         match self {
             Self::Sgd(sgd) => sgd.load_state(&mut state),
             Self::AdamW(adamw) => adamw.load_state(&mut state),
+            Self::Muon(muon) => muon.load_state(&mut state),
         }
     }
 }

@@ -8,8 +8,9 @@ use cifar_kernels::isa::Isa;
 use cifar_net::Arithmetic;
 use serde::{Deserialize, Serialize};
 
-use crate::optimizer::OptimizerConfig;
+use crate::optimizer::{OptimizerConfig, ParameterGroup};
 use crate::schedule::ScheduleConfig;
+use crate::test_time::TestTimeAugmentation;
 
 /// Everything that decides a run's numbers. Two runs with equal recipes and equal data give
 /// equal weights, bit for bit, on the same kind of device.
@@ -35,6 +36,9 @@ pub struct Recipe {
     pub gradient_accumulation: usize,
     /// Label smoothing of the training loss, in `0..1`.
     pub label_smoothing: f64,
+    /// What the optimiser's gradients are those of. Absent: the mean loss of the batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_reduction: Option<LossReduction>,
     /// Global-norm gradient clipping: the largest norm let through. Absent: no clipping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
@@ -57,12 +61,42 @@ pub struct Recipe {
     /// Absent: only after every epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<u64>,
+    /// Views of each image that the final test takes the mean over. Absent: the image alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_time_augmentation: Option<TestTimeAugmentation>,
+    /// Sets a frozen first convolution before training. Absent: it stays as drawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whitening: Option<Whitening>,
     /// What is read and how it is changed.
     pub data: DataConfig,
     /// The update rule.
     pub optimizer: OptimizerConfig,
     /// The curve of the learning rate.
     pub schedule: ScheduleConfig,
+    /// Parameters with an update rule of their own. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameter_groups: Vec<ParameterGroup>,
+}
+
+/// A first convolution whose filters make the values of image patches uncorrelated.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Whitening {
+    /// How many training images, the first ones, it is made from; at least 1.
+    pub images: usize,
+    /// Added to each variance before the square root, positive.
+    pub eps: f64,
+}
+
+/// How the losses of a batch's images become one (PyTorch's `reduction`). Losses are reported as
+/// means with either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossReduction {
+    /// Their mean.
+    Mean,
+    /// Their sum.
+    Sum,
 }
 
 /// How 3×3 convolutions of stride 1 are computed.
@@ -228,9 +262,14 @@ impl Recipe {
                 ));
             }
         }
+        if let Some(Whitening { images, eps }) = self.whitening {
+            require("whitening.images", images, images >= 1, "at least 1")?;
+            require("whitening.eps", eps, eps > 0.0 && eps.is_finite(), "a positive number")?;
+        }
         self.check_data()?;
         self.optimizer.check()?;
-        self.check_schedule()
+        self.schedule.check()?;
+        self.parameter_groups.iter().try_for_each(ParameterGroup::check)
     }
 
     fn check_data(&self) -> Result<(), RecipeError> {
@@ -246,54 +285,6 @@ impl Recipe {
             )?;
         }
         Ok(())
-    }
-
-    fn check_schedule(&self) -> Result<(), RecipeError> {
-        match self.schedule {
-            ScheduleConfig::Constant {} => Ok(()),
-            ScheduleConfig::OneCycle {
-                pct_start,
-                div_factor,
-                final_div_factor,
-                base_momentum,
-                max_momentum,
-            } => {
-                require(
-                    "schedule.pct-start",
-                    pct_start,
-                    (0.0..=1.0).contains(&pct_start),
-                    "0 <= value <= 1",
-                )?;
-                for (key, factor) in [
-                    ("schedule.div-factor", div_factor),
-                    ("schedule.final-div-factor", final_div_factor),
-                ] {
-                    require(key, factor, factor > 0.0 && factor.is_finite(), "a positive number")?;
-                }
-                for (key, momentum) in [
-                    ("schedule.base-momentum", base_momentum),
-                    ("schedule.max-momentum", max_momentum),
-                ] {
-                    require(key, momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
-                }
-                Ok(())
-            }
-            ScheduleConfig::Cosine { min_learning_rate: low } => require(
-                "schedule.min-learning-rate",
-                low,
-                low >= 0.0 && low.is_finite(),
-                "a number from 0 up",
-            ),
-            ScheduleConfig::Step { step_size, gamma } => {
-                require("schedule.step-size", step_size, step_size >= 1, "at least 1 step")?;
-                require(
-                    "schedule.gamma",
-                    gamma,
-                    gamma > 0.0 && gamma.is_finite(),
-                    "a positive number",
-                )
-            }
-        }
     }
 }
 

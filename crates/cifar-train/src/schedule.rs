@@ -10,6 +10,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+use crate::recipe::{RecipeError, require};
+
 /// How the learning rate moves from the first step to the last, as written in a recipe.
 ///
 /// The peak or base learning rate itself belongs to the optimiser (`learning-rate`).
@@ -46,6 +48,13 @@ pub enum ScheduleConfig {
         /// Learning rate that the curve approaches at the end.
         min_learning_rate: f64,
     },
+    /// A straight line from the learning rate to `end-factor` times it
+    /// ([`LinearLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.LinearLR.html)
+    /// with `start_factor` 1 and `total_iters` = all steps).
+    Linear {
+        /// Share of the learning rate that the line reaches where the step after the last would be.
+        end_factor: f64,
+    },
     /// Multiplies the learning rate by `gamma` every `step-size` steps
     /// ([`StepLR`](https://pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.StepLR.html),
     /// stepped once per batch).
@@ -55,6 +64,62 @@ pub enum ScheduleConfig {
         /// Factor of each decay.
         gamma: f64,
     },
+}
+
+impl ScheduleConfig {
+    pub(crate) fn check(&self) -> Result<(), RecipeError> {
+        match *self {
+            Self::Constant {} => Ok(()),
+            Self::OneCycle {
+                pct_start,
+                div_factor,
+                final_div_factor,
+                base_momentum,
+                max_momentum,
+            } => {
+                require(
+                    "schedule.pct-start",
+                    pct_start,
+                    (0.0..=1.0).contains(&pct_start),
+                    "0 <= value <= 1",
+                )?;
+                for (key, factor) in [
+                    ("schedule.div-factor", div_factor),
+                    ("schedule.final-div-factor", final_div_factor),
+                ] {
+                    require(key, factor, factor > 0.0 && factor.is_finite(), "a positive number")?;
+                }
+                for (key, momentum) in [
+                    ("schedule.base-momentum", base_momentum),
+                    ("schedule.max-momentum", max_momentum),
+                ] {
+                    require(key, momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
+                }
+                Ok(())
+            }
+            Self::Cosine { min_learning_rate: low } => require(
+                "schedule.min-learning-rate",
+                low,
+                low >= 0.0 && low.is_finite(),
+                "a number from 0 up",
+            ),
+            Self::Linear { end_factor } => require(
+                "schedule.end-factor",
+                end_factor,
+                end_factor >= 0.0 && end_factor.is_finite(),
+                "a number from 0 up",
+            ),
+            Self::Step { step_size, gamma } => {
+                require("schedule.step-size", step_size, step_size >= 1, "at least 1 step")?;
+                require(
+                    "schedule.gamma",
+                    gamma,
+                    gamma > 0.0 && gamma.is_finite(),
+                    "a positive number",
+                )
+            }
+        }
+    }
 }
 
 /// What the optimiser uses for one step.
@@ -126,6 +191,9 @@ impl Schedule {
                 let turn = PI * step as f64 / self.total_steps as f64;
                 min_learning_rate + (base - min_learning_rate) * (1.0 + turn.cos()) / 2.0
             }
+            ScheduleConfig::Linear { end_factor } => {
+                base * (1.0 + (end_factor - 1.0) * step as f64 / self.total_steps as f64)
+            }
             ScheduleConfig::Step { step_size, gamma } => {
                 base * gamma.powf((step / step_size) as f64)
             }
@@ -182,7 +250,7 @@ pub struct ScheduleCursor {
 }
 
 impl ScheduleCursor {
-    /// Starts at step `next` (0, or the step a checkpoint holds).
+    /// Starts at step `next`.
     pub fn new(schedule: Schedule, next: usize) -> Self {
         Self { schedule, next }
     }
@@ -195,6 +263,11 @@ impl ScheduleCursor {
         let size = self.schedule.at(self.next)?;
         self.next += 1;
         Ok(size)
+    }
+
+    /// Makes step `next` the next one.
+    pub fn go_to(&mut self, next: usize) {
+        self.next = next;
     }
 
     /// Checks that every step was taken.
@@ -263,6 +336,13 @@ mod tests {
     }
 
     #[test]
+    fn linear_goes_down_by_the_same_at_each_step() {
+        let schedule = Schedule::new(ScheduleConfig::Linear { end_factor: 0.5 }, 0.5, 4);
+        let rates: Vec<f64> = curve(schedule).iter().map(|s| s.learning_rate).collect();
+        assert_eq!(rates, [0.5, 0.4375, 0.375, 0.3125]);
+    }
+
+    #[test]
     fn step_decays_at_each_multiple() {
         let schedule = Schedule::new(ScheduleConfig::Step { step_size: 3, gamma: 0.5 }, 1.0, 7);
         let rates: Vec<f64> = curve(schedule).iter().map(|s| s.learning_rate).collect();
@@ -304,7 +384,7 @@ mod tests {
 
         #[test]
         fn every_schedule_is_finite_and_not_negative(total in 1usize..200, lr in 1e-5f64..10.0, size in 1usize..50, gamma in 0.01f64..1.0) {
-            for config in [ScheduleConfig::Constant {}, one_cycle(), ScheduleConfig::Cosine { min_learning_rate: 0.0 }, ScheduleConfig::Step { step_size: size, gamma }] {
+            for config in [ScheduleConfig::Constant {}, one_cycle(), ScheduleConfig::Cosine { min_learning_rate: 0.0 }, ScheduleConfig::Linear { end_factor: gamma }, ScheduleConfig::Step { step_size: size, gamma }] {
                 for s in curve(Schedule::new(config, lr, total)) {
                     prop_assert!(s.learning_rate.is_finite() && s.learning_rate >= 0.0);
                 }

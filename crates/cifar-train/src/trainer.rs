@@ -17,9 +17,9 @@ use crate::event::{
     EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport,
 };
 use crate::learner::Learner;
-use crate::optimizer::Optimizer;
-use crate::recipe::Recipe;
-use crate::schedule::{Schedule, ScheduleCursor, StepSize};
+use crate::optimizer::Optimizers;
+use crate::recipe::{LossReduction, Recipe};
+use crate::schedule::StepSize;
 use crate::state::{RunningMeans, TrainState};
 
 /// Why [`Trainer::fit`] returned.
@@ -53,9 +53,7 @@ pub struct Trainer<'a> {
     validation: Option<Loader>,
     device: Device,
     checkpoints: Option<CheckpointStore>,
-    optimizer: Optimizer,
-    cursor: ScheduleCursor,
-    schedule: Schedule,
+    optimizers: Optimizers,
     ema: Option<Ema>,
     engine: Engine,
     state: TrainState,
@@ -77,17 +75,13 @@ impl<'a> Trainer<'a> {
         checkpoints: Option<CheckpointStore>,
     ) -> Result<Self, TrainError> {
         let total_steps = recipe.epochs as usize * train.n_batches();
-        let schedule =
-            Schedule::new(recipe.schedule, recipe.optimizer.learning_rate(), total_steps);
         Ok(Self {
             recipe,
             learner,
-            optimizer: Optimizer::new(recipe.optimizer, learner.trainable())?,
+            optimizers: Optimizers::new(recipe, &learner.trainable(), train.n_batches())?,
             ema: recipe.ema_decay.map(|decay| Ema::new(decay, learner.variables)).transpose()?,
             engine: Engine::new(&learner, recipe, device)?,
             state: TrainState::new(&recipe.model, total_steps),
-            cursor: ScheduleCursor::new(schedule, 0),
-            schedule,
             train,
             validation,
             device: device.clone(),
@@ -130,11 +124,10 @@ impl<'a> Trainer<'a> {
                 return Err(mismatch("weight averaging", &saved.is_some(), &wanted.is_some()));
             }
         }
-        self.optimizer
-            .load_state(optimizer)
+        self.optimizers
+            .load_state(optimizer, state.step)
             .map_err(|e| TrainError::Resume { reason: e.to_string() })?;
         self.learner.set(&model)?;
-        self.cursor = ScheduleCursor::new(self.schedule, state.step);
         self.state = state;
         Ok(())
     }
@@ -159,7 +152,7 @@ impl<'a> Trainer<'a> {
         if self.state.stopped_early {
             return Ok(Outcome::StoppedEarly);
         }
-        self.cursor.finish()?;
+        self.optimizers.finish()?;
         Ok(Outcome::Completed)
     }
 
@@ -224,13 +217,18 @@ impl<'a> Trainer<'a> {
         batch: &Batch,
         since: Instant,
     ) -> Result<(StepReport, Vec<Tensor>), TrainError> {
-        let size = self.cursor.advance()?;
         let pass = self.engine.forward_backward(&self.learner, batch, self.recipe)?;
+        // The pass has the mean's gradients.
+        let scale = match self.recipe.loss_reduction {
+            Some(LossReduction::Sum) => batch.len() as f64,
+            Some(LossReduction::Mean) | None => 1.0,
+        };
         let norm = if pass.loss.is_finite() { global_norm(&pass.gradients)? } else { f64::NAN };
         if !norm.is_finite() {
             return Err(self.non_finite(batch, pass.loss, norm));
         }
-        self.update(&pass.gradients, norm, size)?;
+        let norm = norm * scale;
+        let size = self.update(&pass.gradients, norm, scale)?;
         let secs = since.elapsed().as_secs_f64();
         let state = &mut self.state;
         state.step += 1;
@@ -253,18 +251,19 @@ impl<'a> Trainer<'a> {
         Ok((report, pass.gradients))
     }
 
+    /// One optimiser step by `gradients` times `scale`, whose norm is `norm`.
     fn update(
         &mut self,
         gradients: &[Tensor],
         norm: f64,
-        size: StepSize,
-    ) -> Result<(), TrainError> {
-        let gradient_scale = self.recipe.clip_norm.map_or(1.0, |max| clip_factor(norm, max));
-        self.optimizer.step(gradients, size, gradient_scale)?;
+        scale: f64,
+    ) -> Result<StepSize, TrainError> {
+        let clip = self.recipe.clip_norm.map_or(1.0, |max| clip_factor(norm, max));
+        let size = self.optimizers.step(gradients, clip * scale)?;
         if let Some(ema) = &mut self.ema {
             ema.update(self.learner.variables)?;
         }
-        Ok(())
+        Ok(size)
     }
 
     /// Saves what there is before the step is applied and says where to look.
@@ -359,7 +358,7 @@ impl<'a> Trainer<'a> {
         Ok(Snapshot {
             model: self.learner.variables.iter().map(value).collect(),
             ema: self.ema.as_ref().map(Ema::state),
-            optimizer: self.optimizer.state()?,
+            optimizer: self.optimizers.state()?,
             state: self.state.clone(),
         })
     }

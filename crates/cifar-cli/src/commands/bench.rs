@@ -10,7 +10,7 @@ use cifar_kernels::isa::Isa;
 use cifar_kernels::peak;
 use cifar_models::Model;
 use cifar_net::{Inference, Net, Step};
-use cifar_train::{Engine, Optimizer, Precision, Recipe, StepSize, clip_factor, global_norm};
+use cifar_train::{Engine, Optimizers, Precision, Recipe, clip_factor, global_norm};
 use serde::Serialize;
 
 use crate::args::{BenchArgs, PrecisionName};
@@ -144,14 +144,13 @@ fn train(
 ) -> anyhow::Result<Vec<Duration>> {
     let learner = session::learner(model);
     let mut engine = Engine::new(&learner, recipe, device)?;
-    let mut optimizer = Optimizer::new(recipe.optimizer, learner.trainable())?;
-    let size = StepSize { learning_rate: recipe.optimizer.learning_rate() / 25.0, momentum: None };
+    let mut optimizers = Optimizers::new(recipe, &learner.trainable(), WARM_UP + steps)?;
     timed(steps, || {
         let pass = engine.forward_backward(&learner, batch, recipe)?;
         let norm = global_norm(&pass.gradients)?;
         ensure!(norm.is_finite(), "the loss on noise has grown beyond bounds");
         let factor = recipe.clip_norm.map_or(1.0, |max_norm| clip_factor(norm, max_norm));
-        Ok(optimizer.step(&pass.gradients, size, factor)?)
+        Ok(optimizers.step(&pass.gradients, factor).map(drop)?)
     })
 }
 

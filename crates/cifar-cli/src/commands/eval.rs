@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use cifar_data::{Cifar10, Loader};
 use cifar_metrics::{ConfusedPair, Evaluation};
 use cifar_report::{CellText, Format, confusion_matrix};
-use cifar_train::{Precision, Recipe, RunFolder, Slot, evaluate};
+use cifar_train::{Precision, Recipe, RunFolder, Slot, TestTimeAugmentation, evaluate_views};
 use serde::Serialize;
 
 use crate::args::{CheckpointName, EvalArgs, SplitName};
@@ -32,7 +32,11 @@ pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> 
     let data = session::open_data(&args.source, console)?;
     let (loader, class_names) = images(args, &data, &recipe)?;
     let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
-    let evaluation = evaluate(&session::learner(&model), &loader, &device, recipe.arithmetic())?;
+    let views = args.tta.map(Into::into).or(recipe.test_time_augmentation);
+    let views = views.unwrap_or(TestTimeAugmentation::None);
+    let learner = session::learner(&model);
+    let evaluation =
+        evaluate_views(&learner, &loader, &device, recipe.arithmetic(), views, |_, _| ())?;
     if let Some(path) = &args.confusion_png {
         let title = format!("{} on the {} images", recipe.model, split_name(args));
         let (matrix, text) = (&evaluation.confusion, CellText::Count);

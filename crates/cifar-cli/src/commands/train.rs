@@ -11,7 +11,7 @@ use cifar_metrics::Evaluation;
 use cifar_models::Model;
 use cifar_train::{
     CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Precision, Recipe, RunFolder, Slot,
-    Summary, Surroundings, Trainer, evaluate,
+    Summary, Surroundings, TestTimeAugmentation, Trainer, evaluate_views,
 };
 use serde::Serialize;
 
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     let dataset = Arc::new(data.train()?);
     let model = session::new_model(&recipe, dataset.class_names().len(), &device)?;
     let split = session::split(&dataset, &recipe)?;
+    session::whiten(&model, &dataset, &split.train, &recipe)?;
     let train = session::train_loader(&dataset, split.train, &recipe)?;
     let validation = match split.validation.is_empty() {
         true => None,
@@ -223,5 +224,7 @@ fn test(
 ) -> anyhow::Result<Evaluation> {
     model.load_weights(&checkpoints.evaluation_weights(slot)?)?;
     let loader = session::whole_eval_loader(data.test()?, recipe)?;
-    Ok(evaluate(&session::learner(model), &loader, device, recipe.arithmetic())?)
+    let views = recipe.test_time_augmentation.unwrap_or(TestTimeAugmentation::None);
+    let learner = session::learner(model);
+    Ok(evaluate_views(&learner, &loader, device, recipe.arithmetic(), views, |_, _| ())?)
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dataset::{CHANNELS, PLANE_LEN, SIDE};
-use crate::transform::{PaddingMode, RandomCrop};
+use crate::transform::{HorizontalFlip, PaddingMode, RandomCrop};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const CONFIG: LoaderConfig =
 
 const CROP: Augmentation = Augmentation {
     crop: Some(RandomCrop { padding: 4, mode: PaddingMode::Zeros }),
-    horizontal_flip: true,
+    horizontal_flip: HorizontalFlip::Random,
     cutout: Some(8),
 };
 
@@ -110,7 +110,7 @@ fn without_augmentation_the_pictures_are_shown_as_they_are() {
 #[test]
 fn every_move_occurs() {
     let crop = Some(RandomCrop { padding: 1, mode: PaddingMode::Reflect });
-    let augmentation = Augmentation { crop, horizontal_flip: true, cutout: None };
+    let augmentation = Augmentation { crop, horizontal_flip: HorizontalFlip::Random, cutout: None };
     let loader = loader(40, Some(augmentation), CONFIG);
     let seen: BTreeSet<_> = (0..10).flat_map(|epoch| moves(&loader, epoch)).collect();
     // 9 windows, each as it is and mirrored; 400 draws leave one of them out once in 10^9 times.
@@ -119,7 +119,8 @@ fn every_move_occurs() {
 
 #[test]
 fn half_of_the_pictures_are_mirrored() {
-    let augmentation = Augmentation { crop: None, horizontal_flip: true, cutout: None };
+    let augmentation =
+        Augmentation { crop: None, horizontal_flip: HorizontalFlip::Random, cutout: None };
     let loader = loader(100, Some(augmentation), CONFIG);
     let moves: Vec<_> = (0..10).flat_map(|epoch| moves(&loader, epoch)).collect();
     let mirrored = moves.iter().filter(|(.., flip)| *flip).count();
@@ -129,7 +130,8 @@ fn half_of_the_pictures_are_mirrored() {
 
 #[test]
 fn cutout_leaves_a_square_of_the_mean() {
-    let augmentation = Augmentation { crop: None, horizontal_flip: false, cutout: Some(6) };
+    let augmentation =
+        Augmentation { crop: None, horizontal_flip: HorizontalFlip::Never, cutout: Some(6) };
     // A mean that no pixel has, so that only the square is zero.
     let normalization = Normalization { mean: [-1.0; CHANNELS], std: [1.0; CHANNELS] };
     let indices = (0..50).collect();
@@ -258,7 +260,8 @@ proptest! {
         horizontal_flip: bool,
     ) {
         let crop = Some(RandomCrop { padding, mode });
-        let augmentation = Augmentation { crop, horizontal_flip, cutout: None };
+        let flip = if horizontal_flip { HorizontalFlip::Random } else { HorizontalFlip::Never };
+        let augmentation = Augmentation { crop, horizontal_flip: flip, cutout: None };
         let loader = loader(6, Some(augmentation), LoaderConfig { seed, ..CONFIG });
         // `moves` fails on a picture that is none of the moves.
         let moves = moves(&loader, epoch);

@@ -1,4 +1,4 @@
-//! AirNet: a whitening convolution and three groups of two convolutions; 1,972,792 parameters.
+//! AirNet94: a whitening convolution and three groups of two convolutions; 1,972,792 parameters.
 
 use cifar_net::{
     Activation, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Net, Node, Sequential, WeightInit,
@@ -9,7 +9,7 @@ use cifar_net::{
 ///
 /// The first convolution is frozen and is to be set to the principal directions of the training
 /// images' 2×2 patches before training; until then it holds PyTorch's first values.
-pub(crate) fn airnet(n_classes: usize) -> Net {
+pub(crate) fn airnet94(n_classes: usize) -> Net {
     let whiten = Conv2d::new(3, 24, 2).freeze_weight();
     let layers = Sequential::of([
         Activation::Gelu.into(),
@@ -20,7 +20,7 @@ pub(crate) fn airnet(n_classes: usize) -> Net {
     ]);
     let head = Linear::new(256, n_classes).without_bias().init(WeightInit::UnitStd);
     Net {
-        name: "airnet".to_owned(),
+        name: "airnet94".to_owned(),
         input: [3, 32, 32],
         n_classes,
         layers: vec![
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn parameters_and_multiply_adds_are_as_published() {
-        let net = airnet(10);
+        let net = airnet94(10);
         assert_eq!(net.n_parameters(), 1_972_792);
         // 118.1 million, by the shapes 31, 15, 15, 7, 7, 3.
         let convs = 961 * 288 + 961 * 13_824 + 225 * 36_864 + 225 * 147_456;
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn whitening_and_the_scales_of_batch_norm_are_frozen() {
-        let specs = airnet(10).parameters();
+        let specs = airnet94(10).parameters();
         let names = |kind: ParameterKind| -> Vec<String> {
             let of_kind = specs.iter().filter(|spec| spec.kind == kind);
             of_kind.map(|spec| spec.name.clone()).collect()

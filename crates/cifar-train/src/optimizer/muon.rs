@@ -1,0 +1,199 @@
+//! Momentum whose update of each weight matrix is orthogonalised.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Result, Tensor, Var, bail};
+use serde::{Deserialize, Serialize};
+
+use super::{OptimizerStateError, Slots, named, refuse_rest, take};
+use crate::recipe::{RecipeError, require};
+use crate::schedule::StepSize;
+
+const SLOTS: [&str; 1] = ["momentum_buffer"];
+
+/// Coefficients of the iteration `X <- a X + (b A + c A²) X` with `A = X Xᵀ`: they drive singular
+/// values from 0..1 to about 1 in few steps rather than exactly to 1 (Jordan et al. 2024,
+/// <https://kellerjordan.github.io/posts/muon/>).
+const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
+
+/// Constants of [`Muon`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MuonConfig {
+    /// Base or peak learning rate, positive.
+    pub learning_rate: f64,
+    /// Share of the last update kept, in `0..1`.
+    pub momentum: f64,
+    /// Nesterov's look-ahead; needs momentum.
+    pub nesterov: bool,
+    /// Newton–Schulz iterations, at least 1.
+    pub newton_schulz_steps: u32,
+    /// Whether each weight is first brought to the Frobenius norm `√rows`, at every step.
+    pub normalize_weights: bool,
+}
+
+impl MuonConfig {
+    pub(super) fn check(&self) -> std::result::Result<(), RecipeError> {
+        let Self { momentum, newton_schulz_steps: steps, .. } = *self;
+        require("optimizer.momentum", momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
+        require("optimizer.newton-schulz-steps", steps, steps >= 1, "at least 1")?;
+        if self.nesterov && momentum == 0.0 {
+            return Err(RecipeError::Contradiction(
+                "`optimizer.nesterov` needs `optimizer.momentum` above 0",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Muon (Jordan et al. 2024, <https://kellerjordan.github.io/posts/muon/>), as in airbench94:
+/// `buf = momentum buf + g`, `d = nesterov ? g + momentum buf : buf`, `w -= lr orthogonal(d)`.
+///
+/// A weight of more than two dimensions counts as a matrix of its first dimension against all
+/// others. Orthogonalisation runs in f32 (airbench94's in bf16).
+#[derive(Debug)]
+pub struct Muon {
+    config: MuonConfig,
+    weights: Vec<(String, Var)>,
+    buffers: Vec<Slots<1>>,
+}
+
+impl Muon {
+    /// Zero momentum for every weight.
+    ///
+    /// # Errors
+    /// A weight that is no matrix; candle's, where the buffers cannot be allocated.
+    pub fn new(config: MuonConfig, weights: Vec<(String, Var)>) -> Result<Self> {
+        if let Some((name, var)) = weights.iter().find(|(_, var)| var.dims().len() < 2) {
+            bail!(
+                "muon trains matrices, `{name}` has the shape {:?}; name it in `parameter-groups` with another optimizer",
+                var.dims()
+            );
+        }
+        let buffers = weights.iter().map(|(_, var)| Slots::zeros(var)).collect::<Result<_>>()?;
+        Ok(Self { config, weights, buffers })
+    }
+
+    pub(super) fn step(
+        &mut self,
+        gradients: &[Tensor],
+        size: StepSize,
+        gradient_scale: f64,
+    ) -> Result<()> {
+        let MuonConfig { nesterov, newton_schulz_steps, normalize_weights, .. } = self.config;
+        let momentum = size.momentum.unwrap_or(self.config.momentum);
+        for (((_, var), gradient), buffer) in
+            self.weights.iter().zip(gradients).zip(&mut self.buffers)
+        {
+            let gradient = (gradient * gradient_scale)?;
+            let sum = ((buffer.get(0, var)? * momentum)? + &gradient)?;
+            buffer.set(0, &sum, var)?;
+            let direction = if nesterov { (gradient + (sum * momentum)?)? } else { sum };
+            let direction = orthogonal(&direction.flatten_from(1)?, newton_schulz_steps)?;
+            let mut weight = var.as_detached_tensor();
+            if normalize_weights {
+                let n_rows = weight.dim(0)? as f64;
+                weight = (&weight * (n_rows.sqrt() / norm(&weight)?))?;
+            }
+            let step = (direction.reshape(var.shape())? * size.learning_rate)?;
+            var.set(&(weight - step)?)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        named(SLOTS, &self.weights, &self.buffers)
+    }
+
+    pub(super) fn load_state(
+        &mut self,
+        state: &mut BTreeMap<String, Tensor>,
+    ) -> std::result::Result<(), OptimizerStateError> {
+        let buffers = take(state, SLOTS, &self.weights)?;
+        refuse_rest(state)?;
+        self.buffers = buffers;
+        Ok(())
+    }
+}
+
+/// `matrix`, `(rows, columns)`, with its singular values brought near 1 by `steps` Newton–Schulz
+/// iterations; zeros stay zeros.
+///
+/// # Errors
+/// candle's, for what is no matrix.
+pub fn orthogonal(matrix: &Tensor, steps: u32) -> Result<Tensor> {
+    let (rows, columns) = matrix.dims2()?;
+    let tall = rows > columns;
+    // The product X Xᵀ is smaller for a wide matrix.
+    let wide = if tall { matrix.t()?.contiguous()? } else { matrix.contiguous()? };
+    let [a, b, c] = COEFFICIENTS;
+    let mut x = (&wide / (norm(&wide)? + 1e-7))?;
+    for _ in 0..steps {
+        let gram = x.matmul(&x.t()?)?;
+        let factor = ((&gram * b)? + (gram.matmul(&gram)? * c)?)?;
+        x = ((&x * a)? + factor.matmul(&x)?)?;
+    }
+    if tall { x.t()?.contiguous() } else { Ok(x) }
+}
+
+/// The Frobenius norm.
+fn norm(tensor: &Tensor) -> Result<f64> {
+    tensor.sqr()?.sum_all()?.sqrt()?.to_dtype(DType::F64)?.to_scalar()
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn matrix(values: &[f64], rows: usize, columns: usize) -> Tensor {
+        Tensor::from_slice(values, (rows, columns), &Device::Cpu).unwrap()
+    }
+
+    /// On a diagonal matrix every singular value goes its own way: `s <- a s + b s³ + c s⁵`.
+    #[test]
+    fn singular_values_follow_the_polynomial() {
+        let result = orthogonal(&matrix(&[3.0, 0.0, 0.0, 0.0, 4.0, 0.0], 2, 3), 3).unwrap();
+        let [a, b, c] = COEFFICIENTS;
+        let follow = |mut s: f64| {
+            for _ in 0..3 {
+                s = a * s + b * s.powi(3) + c * s.powi(5);
+            }
+            s
+        };
+        let result: Vec<Vec<f64>> = result.to_vec2().unwrap();
+        // The norm is 5, so they start at 0.6 and 0.8.
+        assert!((result[0][0] - follow(0.6)).abs() < 1e-6, "{result:?}");
+        assert!((result[1][1] - follow(0.8)).abs() < 1e-6, "{result:?}");
+        assert_eq!((result[0][1], result[0][2], result[1][2]), (0.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn a_tall_matrix_is_treated_as_the_wide_one_it_is_the_transpose_of() {
+        let wide = matrix(&[0.3, -1.0, 2.0, 0.5, 0.1, -0.7], 2, 3);
+        let from_wide = orthogonal(&wide, 3).unwrap().t().unwrap();
+        let from_tall = orthogonal(&wide.t().unwrap(), 3).unwrap();
+        assert_eq!(from_tall.to_vec2::<f64>().unwrap(), from_wide.to_vec2::<f64>().unwrap());
+    }
+
+    #[test]
+    fn zeros_stay_zeros() {
+        let zeros = orthogonal(&matrix(&[0.0; 4], 2, 2), 3).unwrap();
+        assert_eq!(zeros.to_vec2::<f64>().unwrap(), [[0.0, 0.0], [0.0, 0.0]]);
+    }
+
+    #[test]
+    fn a_vector_is_refused_by_name() {
+        let config = MuonConfig {
+            learning_rate: 0.1,
+            momentum: 0.6,
+            nesterov: true,
+            newton_schulz_steps: 3,
+            normalize_weights: true,
+        };
+        let bias = Var::zeros(4, DType::F32, &Device::Cpu).unwrap();
+        let error = Muon::new(config, vec![("fc.bias".to_owned(), bias)]).unwrap_err().to_string();
+        assert!(error.contains("`fc.bias`") && error.contains("parameter-groups"), "{error}");
+    }
+}
