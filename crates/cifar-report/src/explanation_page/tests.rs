@@ -1,0 +1,93 @@
+use cifar_net::Stage;
+
+use super::*;
+use crate::drawing::Mark;
+use crate::explain::ExplainedStage;
+use crate::probe::{assert_margin_is_blank, texts};
+
+fn stage(name: &str, raw: Vec<f32>) -> ExplainedStage {
+    let stage = Stage { name: name.into(), path: name.into(), channels: 3, height: 2, width: 2 };
+    ExplainedStage { stage, activations: vec![1.0; 12], grad_cam: HeatMap::new(2, 2, raw) }
+}
+
+fn explanation(n_stages: usize) -> Explanation {
+    let mut stages: Vec<_> =
+        (1..n_stages).map(|i| stage(&format!("layer{i}"), vec![0.0, 1.0, 2.0, 3.0])).collect();
+    stages.insert(0, stage("stem", vec![-1.0; 4]));
+    // Probabilities 1/8, 5/8, 2/8.
+    let logits = [1f32, 5.0, 2.0].map(f32::ln).to_vec();
+    Explanation { logits, class: 2, stages, saliency: HeatMap::new(8, 8, vec![1.0; 64]) }
+}
+
+fn page(explanation: &Explanation, truth: Option<usize>) -> Drawing {
+    let picture = RgbImage::from_pixel(8, 8, image::Rgb([9, 8, 7]));
+    let class_names = ["cat", "dog", "frog"].map(String::from);
+    let shown = ExplainedPicture { picture: &picture, class_names: &class_names, truth };
+    explanation_page("Run", &shown, explanation)
+}
+
+#[test]
+fn it_shows_the_picture_its_classes_and_a_panel_for_every_stage() {
+    let drawing = page(&explanation(4), Some(0));
+    assert_eq!(
+        texts(&drawing),
+        [
+            "Run",
+            "taken for dog, 62.5%; it is cat",
+            "dog",
+            "62.5%",
+            "frog",
+            "25.0%",
+            "cat",
+            "12.5%",
+            "What speaks for frog",
+            "Grad-CAM stem",
+            "nothing at all",
+            "Grad-CAM layer1",
+            "3 maps of 2x2",
+            "Grad-CAM layer2",
+            "3 maps of 2x2",
+            "Grad-CAM layer3",
+            "3 maps of 2x2",
+            "saliency",
+            "of each pixel",
+            "nothing",
+            "most",
+            "each map by itself",
+        ]
+    );
+    let sides = drawing.marks.iter().filter_map(|mark| match mark {
+        Mark::Picture { scale, pixels, .. } => Some(scale * pixels.width()),
+        _ => None,
+    });
+    assert_eq!(sides.collect::<Vec<_>>(), [224, 160, 160, 160, 160, 160]);
+}
+
+#[test]
+fn bars_are_as_long_as_the_probabilities_and_the_explained_one_is_dark() {
+    let drawing = page(&explanation(1), None);
+    let bars: Vec<(u32, bool)> = drawing
+        .marks
+        .iter()
+        .filter_map(|mark| match mark {
+            Mark::Fill { rect, colour } if rect.height == BAR => {
+                Some((rect.width, *colour == DATA))
+            }
+            _ => None,
+        })
+        .collect();
+    let [(first, false), (second, true), (third, false)] = bars[..] else { panic!("{bars:?}") };
+    assert!(first.abs_diff(5 * third) <= 3 && second.abs_diff(2 * third) <= 2, "{bars:?}");
+    let texts = texts(&drawing);
+    assert_eq!(texts[1], "taken for dog, 62.5%");
+}
+
+#[test]
+fn nothing_is_cut_off_for_any_number_of_stages() {
+    for n_stages in 1..=9 {
+        let drawing = page(&explanation(n_stages), Some(1));
+        assert_eq!(drawing.width(), PAGE_WIDTH);
+        assert_margin_is_blank(&drawing.to_image());
+        assert!(texts(&drawing)[1].ends_with("that is right"));
+    }
+}
