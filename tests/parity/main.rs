@@ -3,7 +3,7 @@
 //! `reference.py` beside this file is the other side. Both read `cases.json`; the Rust side
 //! writes first weights and images, PyTorch answers with what it computes from them, and here
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
-//! buffer after ten optimiser steps. Run it with `cargo xtask parity`, which brings the Python.
+//! buffer after ten optimiser steps; besides, what explains a prediction. Run it with `cargo xtask parity`, which brings the Python.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
 
 mod case;
 mod compare;
+mod explanations;
 mod schedules;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +46,15 @@ fn check(name: &str) {
     case.write(&folder);
     run_reference(&[Path::new("train"), &folder.join("case.json"), &folder]);
     compare::compare(&case, &folder);
+}
+
+/// The network of a case, with its images.
+fn check_explanation(name: &str) {
+    let case = Case::named(name);
+    let folder = exchange(&format!("explain-{name}"));
+    case.write(&folder);
+    run_reference(&[Path::new("explain"), &folder.join("case.json"), &folder]);
+    explanations::compare(&case, &folder);
 }
 
 #[test]
@@ -93,6 +103,18 @@ fn small_resnet_gelu() {
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn small_resnet_silu() {
     check("small-resnet-silu");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn explanation_of_simplenet() {
+    check_explanation("simplenet-sgd");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn explanation_of_small_resnet() {
+    check_explanation("small-resnet-momentum");
 }
 
 #[test]

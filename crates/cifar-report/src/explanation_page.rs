@@ -178,7 +178,7 @@ fn panels(shown: &ExplainedPicture<'_>, explanation: &Explanation) -> Vec<Panel>
         scale: scale(&image, PANEL),
         image,
         name: "saliency".to_owned(),
-        note: note(&explanation.saliency, "of each pixel".to_owned()),
+        note: note(&explanation.saliency, "each pixel's influence".to_owned()),
     };
     grad_cams.chain(std::iter::once(saliency)).collect()
 }

@@ -21,8 +21,7 @@ const N_SHOWN: usize = 20;
 /// with the number of its channel. Light is much, black is 0 or less; the maps of a stage share
 /// one scale.
 pub fn feature_map_page(title: &str, explanation: &Explanation) -> Drawing {
-    let subtitle =
-        format!("the up to {N_SHOWN} channels of each stage that answer most, strongest first");
+    let subtitle = format!("the channels with the highest means, at most {N_SHOWN} of each stage");
     let header = Header { title, subtitle };
     let heights = explanation.stages.iter().map(|stage| block_height(stage) + SPACE);
     let height = (header.bottom() + heights.sum::<u32>()).saturating_sub(SPACE) + MARGIN;
@@ -51,15 +50,17 @@ fn scale(stage: &ExplainedStage) -> u32 {
 
 fn draw_stage(canvas: &mut Canvas, explained: &ExplainedStage, top: u32) {
     let stage = &explained.stage;
-    let largest = explained.activations.iter().copied().fold(0f32, f32::max);
+    let shown = explained.strongest(N_SHOWN);
+    let values = shown.iter().flat_map(|&channel| explained.feature_map(channel));
+    let largest = values.copied().fold(0f32, f32::max);
     let heading = Rect::new(MARGIN, top, PAGE_WIDTH - 2 * MARGIN, ROW);
     let text = format!(
-        "{}: {} maps of {}x{}, white is {largest:.2}",
+        "{}: {} maps of {}x{}, the lightest is {largest:.2}",
         stage.name, stage.channels, stage.height, stage.width
     );
     canvas.text(heading, &text, Align::Start, STRONG);
     let maps_top = heading.bottom() + GAP;
-    for (index, channel) in (0..).zip(explained.strongest(N_SHOWN)) {
+    for (index, channel) in (0..).zip(shown) {
         let (column, row) = (index % COLUMNS, index / COLUMNS);
         let left = MARGIN + column * (MAP + GUTTER);
         let top = maps_top + row * row_height(explained);

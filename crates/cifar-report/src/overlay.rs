@@ -27,7 +27,7 @@ const MAGMA: [[u8; 3]; 16] = [
 ];
 
 /// How much of the heat covers the picture.
-const COVER: f64 = 0.6;
+const COVER: f64 = 0.5;
 
 /// Colour of a value in `0..=1`: the lighter, the higher.
 pub(crate) fn heat_colour(value: f64) -> Rgb<u8> {

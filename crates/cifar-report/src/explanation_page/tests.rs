@@ -50,7 +50,7 @@ fn it_shows_the_picture_its_classes_and_a_panel_for_every_stage() {
             "Grad-CAM layer3",
             "3 maps of 2x2",
             "saliency",
-            "of each pixel",
+            "each pixel's influence",
             "nothing",
             "most",
             "each map by itself",

@@ -21,8 +21,8 @@ fn page(stages: Vec<ExplainedStage>) -> Drawing {
 fn the_strongest_maps_of_each_stage_stand_with_their_numbers() {
     let drawing = page(vec![stage("conv1", 2), stage("conv2", 25)]);
     let texts = texts(&drawing);
-    assert_eq!(texts[2..5], ["conv1: 2 maps of 4x8, white is 1.00", "1", "0"]);
-    assert_eq!(texts[5..8], ["conv2: 25 maps of 4x8, white is 24.00", "24", "23"]);
+    assert_eq!(texts[2..5], ["conv1: 2 maps of 4x8, the lightest is 1.00", "1", "0"]);
+    assert_eq!(texts[5..8], ["conv2: 25 maps of 4x8, the lightest is 24.00", "24", "23"]);
     assert_eq!(texts.len(), 5 + 1 + N_SHOWN);
     let maps = drawing.marks.iter().filter_map(|mark| match mark {
         Mark::Picture { scale, pixels, .. } => Some((*scale, *pixels.get_pixel(7, 3))),
