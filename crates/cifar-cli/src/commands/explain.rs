@@ -156,6 +156,9 @@ fn save(
     subject: &Subject,
 ) -> anyhow::Result<Vec<PathBuf>> {
     let out = match &args.out {
+        Some(out) if out.is_dir() => {
+            bail!("--out {} is a folder; name a file in it", out.display())
+        }
         Some(out) => out.clone(),
         None => {
             let folder = run.path().join("explain");
