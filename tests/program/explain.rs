@@ -77,7 +77,7 @@ fn class_format_and_place_are_the_users() {
     assert_eq!(report["explained_class"], "frog");
     assert_eq!(report["files"], serde_json::json!(["a.svg", "a-features.svg"]));
     let page = fs::read_to_string(place.path("a.svg")).unwrap();
-    for text in ["What speaks for frog", "Grad-CAM conv1", "Grad-CAM conv2", "saliency"] {
+    for text in ["what speaks for frog", ">conv1<", ">conv2<", "saliency: what sways frog"] {
         assert!(page.contains(text), "{text}");
     }
     let maps = fs::read_to_string(place.path("a-features.svg")).unwrap();

@@ -2,20 +2,16 @@ use image::RgbImage;
 
 use crate::canvas::Canvas;
 use crate::drawing::Drawing;
-use crate::explain::{Explanation, HeatMap};
+use crate::explain::{ExplainedStage, Explanation};
 use crate::header::Header;
 use crate::overlay::{heat_colour, heat_image, overlay};
 use crate::rect::Rect;
 use crate::text::Align;
-use crate::theme::{
-    AXIS_TITLE, DATA, GAP, LABEL, MARGIN, PAGE_WIDTH, ROW, SPACE, STRONG, TICK, pale,
-};
+use crate::theme::{DATA, GAP, LABEL, MARGIN, PAGE_WIDTH, ROW, SPACE, STRONG, TICK, pale};
 
-/// Longest side of the enlarged picture, and of a panel, at most.
+/// Longest side of the enlarged picture and of the saliency beside it, at most.
 const PICTURE: u32 = 224;
-const PANEL: u32 = 160;
-const COLUMNS: u32 = 4;
-/// From one panel to the next; with it four of them are as wide as the page.
+/// Between two things of a row; with it three pictures, or four panels, are as wide as the page.
 const GUTTER: u32 = 32;
 /// Rows of the most probable classes.
 const N_CLASSES: usize = 5;
@@ -23,9 +19,10 @@ const N_CLASSES: usize = 5;
 const BAR: u32 = 20;
 const PITCH: u32 = 40;
 /// Longest class name that is written out, in characters.
-const MAX_NAME: u32 = 16;
-/// Height of the legend's strip of colours.
-const STRIP: u32 = 16;
+const MAX_NAME: u32 = 11;
+/// The legend's strip of colours.
+const STRIP_WIDTH: u32 = 120;
+const STRIP_HEIGHT: u32 = 16;
 
 /// What a page of an explanation shows besides the explanation.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +35,8 @@ pub struct ExplainedPicture<'a> {
     pub truth: Option<usize>,
 }
 
-/// The picture, the five most probable classes, the Grad-CAM of every stage over the picture, and
-/// the saliency. A map that is blank says so.
+/// The picture, the saliency of its pixels and the five most probable classes; below, the Grad-CAM
+/// of every stage over the picture. A map that is blank says so.
 ///
 /// # Panics
 /// If there is not one class name for each score, or the true or the explained class has none.
@@ -52,45 +49,66 @@ pub fn explanation_page(
     assert_eq!(names.len(), explanation.logits.len(), "one class name for each score");
     let class = &names[explanation.class];
     let header = Header { title, subtitle: subtitle(shown, explanation) };
-    let panels = panels(shown, explanation);
-    let top = header.bottom();
-    let bars_height = PITCH * ranked(explanation).len() as u32;
-    let panels_top = top + PICTURE.max(bars_height) + SPACE;
-    // The legend takes the place after the last panel.
-    let n_rows = (panels.len() as u32 + 1).div_ceil(COLUMNS);
-    let height = panels_top + ROW + GAP + n_rows * PANEL_ROW - SPACE + MARGIN;
-    let mut canvas = header.sheet(PAGE_WIDTH, height);
-    let scale = scale(shown.picture, PICTURE);
-    canvas.image(MARGIN, top, shown.picture.clone(), scale);
-    let left = MARGIN + PICTURE + SPACE;
-    draw_classes(
-        &mut canvas,
-        Rect::new(
-            left,
-            top + (PICTURE.max(bars_height) - bars_height) / 2,
-            PAGE_WIDTH - MARGIN - left,
-            bars_height,
-        ),
-        shown,
-        explanation,
-    );
-    let heading = Rect::new(MARGIN, panels_top, PAGE_WIDTH - 2 * MARGIN, ROW);
-    canvas.text(heading, &format!("What speaks for {class}"), Align::Start, STRONG);
-    let n_panels = panels.len() as u32;
-    for (index, panel) in (0..).zip(panels) {
-        panel.draw(&mut canvas, place(index, heading.bottom() + GAP));
+    let row = Rect::new(MARGIN, header.bottom(), PICTURE, PICTURE + GAP + ROW);
+    let heading = Rect::new(MARGIN, row.bottom() + SPACE, PAGE_WIDTH - 2 * MARGIN, ROW);
+    let panels = Panels::new(explanation.stages.len() as u32, heading.bottom() + GAP);
+    let mut canvas = header.sheet(PAGE_WIDTH, panels.bottom() + MARGIN);
+    draw_picture(&mut canvas, row, shown.picture.clone(), &size(shown.picture));
+    let saliency = Rect { x: row.right() + GUTTER, ..row };
+    let sways = format!("saliency: what sways {class}");
+    let note = if explanation.saliency.is_blank() { NOTHING } else { &sways };
+    draw_picture(&mut canvas, saliency, heat_image(&explanation.saliency), note);
+    let classes = Rect { x: saliency.right() + GUTTER, height: PICTURE, ..row };
+    draw_classes(&mut canvas, classes, shown, explanation);
+    canvas.text(heading, &format!("Grad-CAM: what speaks for {class}"), Align::Start, STRONG);
+    draw_legend(&mut canvas, heading);
+    for (index, stage) in (0..).zip(&explanation.stages) {
+        draw_panel(&mut canvas, panels.place(index), shown.picture, stage);
     }
-    draw_legend(&mut canvas, place(n_panels, heading.bottom() + GAP));
     canvas.into_drawing()
 }
 
-/// Height of a panel with its two lines of text and the space below.
-const PANEL_ROW: u32 = PANEL + GAP + 2 * ROW + SPACE;
+/// Under a map that is blank.
+const NOTHING: &str = "nothing at all";
 
-/// Where panel `index` goes, text included.
-fn place(index: u32, top: u32) -> Rect {
-    let (column, row) = (index % COLUMNS, index / COLUMNS);
-    Rect::new(MARGIN + column * (PANEL + GUTTER), top + row * PANEL_ROW, PANEL, PANEL_ROW - SPACE)
+/// Where the maps of the stages go.
+struct Panels {
+    n_panels: u32,
+    /// Longest side of a map, at most, and the maps of a row.
+    side: u32,
+    columns: u32,
+    top: u32,
+}
+
+impl Panels {
+    fn new(n_panels: u32, top: u32) -> Self {
+        let (side, columns) = if n_panels <= 3 { (PICTURE, 3) } else { (160, 4) };
+        Self { n_panels, side, columns, top }
+    }
+
+    /// Panel `index`: the map and two lines of text.
+    fn place(&self, index: u32) -> Rect {
+        let (column, row) = (index % self.columns, index / self.columns);
+        let height = self.side + GAP + 2 * ROW;
+        let (x, y) = (column * (self.side + GUTTER), row * (height + SPACE));
+        Rect::new(MARGIN + x, self.top + y, self.side, height)
+    }
+
+    fn bottom(&self) -> u32 {
+        self.n_panels.checked_sub(1).map_or(self.top, |last| self.place(last).bottom())
+    }
+}
+
+/// `image` as large as fits, and a line under it.
+fn draw_picture(canvas: &mut Canvas, place: Rect, image: RgbImage, caption: &str) {
+    let scale = scale(&image, PICTURE);
+    canvas.image(place.x, place.y, image, scale);
+    let below = Rect { y: place.y + PICTURE + GAP, height: ROW, ..place };
+    canvas.text(below, caption, Align::Start, TICK);
+}
+
+fn size(picture: &RgbImage) -> String {
+    format!("{}x{} pixels", picture.width(), picture.height())
 }
 
 /// The whole factor by which a picture is enlarged to a longest side of `side`.
@@ -126,8 +144,10 @@ fn draw_classes(
     let names_width = widest.min(MAX_NAME * LABEL.char_width());
     let left = area.x + names_width + GAP;
     let full = area.right() - left - GAP - TICK.width_of("100.0%");
-    for (row, (class, probability)) in (0..).zip(ranked(explanation)) {
-        let line = Rect { y: area.y + row * PITCH, height: PITCH, ..area };
+    let ranked = ranked(explanation);
+    let top = area.y + (area.height - PITCH * ranked.len() as u32) / 2;
+    for (row, (class, probability)) in (0..).zip(ranked) {
+        let line = Rect { y: top + row * PITCH, height: PITCH, ..area };
         let name = Rect { width: names_width, ..line };
         let style = if shown.truth == Some(class) { STRONG } else { LABEL };
         canvas.text(name, &shown.class_names[class], Align::End, style);
@@ -142,59 +162,35 @@ fn draw_classes(
     }
 }
 
-/// A map with its name and a line about it.
-struct Panel {
-    image: RgbImage,
-    scale: u32,
-    name: String,
-    note: String,
+/// The Grad-CAM of a stage over the picture, its name, and a line about it.
+fn draw_panel(canvas: &mut Canvas, place: Rect, picture: &RgbImage, explained: &ExplainedStage) {
+    let (stage, heat) = (&explained.stage, &explained.grad_cam);
+    canvas.image(place.x, place.y, overlay(picture, heat, scale(picture, place.width)), 1);
+    let name = Rect { y: place.y + place.width + GAP, height: ROW, ..place };
+    canvas.text(name, &stage.name, Align::Start, LABEL);
+    let maps = format!("{} maps of {}x{}", stage.channels, stage.height, stage.width);
+    let note = if heat.is_blank() { NOTHING } else { &maps };
+    canvas.text(Rect { y: name.bottom(), ..name }, note, Align::Start, TICK);
 }
 
-impl Panel {
-    fn draw(self, canvas: &mut Canvas, place: Rect) {
-        canvas.image(place.x, place.y, self.image, self.scale);
-        let name = Rect { y: place.y + PANEL + GAP, height: ROW, ..place };
-        canvas.text(name, &self.name, Align::Start, LABEL);
-        canvas.text(Rect { y: name.bottom(), ..name }, &self.note, Align::Start, TICK);
-    }
-}
-
-fn panels(shown: &ExplainedPicture<'_>, explanation: &Explanation) -> Vec<Panel> {
-    let note = |heat: &HeatMap, otherwise: String| {
-        if heat.is_blank() { "nothing at all".to_owned() } else { otherwise }
-    };
-    let grad_cams = explanation.stages.iter().map(|explained| {
-        let (stage, heat) = (&explained.stage, &explained.grad_cam);
-        let size = format!("{} maps of {}x{}", stage.channels, stage.height, stage.width);
-        Panel {
-            image: overlay(shown.picture, heat, scale(shown.picture, PANEL)),
-            scale: 1,
-            name: format!("Grad-CAM {}", stage.name),
-            note: note(heat, size),
-        }
-    });
-    let image = heat_image(&explanation.saliency);
-    let saliency = Panel {
-        scale: scale(&image, PANEL),
-        image,
-        name: "saliency".to_owned(),
-        note: note(&explanation.saliency, "each pixel's influence".to_owned()),
-    };
-    grad_cams.chain(std::iter::once(saliency)).collect()
-}
-
-/// The colours from nothing to the most.
-fn draw_legend(canvas: &mut Canvas, place: Rect) {
-    let strip = Rect { height: STRIP, ..place };
+/// The colours from nothing to the most, at the right end of `line`.
+fn draw_legend(canvas: &mut Canvas, line: Rect) {
+    let (least, most) = ("nothing", "most");
+    let right = Rect { x: line.right() - TICK.width_of(most), width: TICK.width_of(most), ..line };
+    let strip = Rect::new(
+        right.x - GAP - STRIP_WIDTH,
+        line.y + (line.height - STRIP_HEIGHT) / 2,
+        STRIP_WIDTH,
+        STRIP_HEIGHT,
+    );
+    let width = TICK.width_of(least);
+    let left = Rect { x: strip.x - GAP - width, width, ..line };
+    canvas.text(left, least, Align::End, TICK);
+    canvas.text(right, most, Align::Start, TICK);
     for column in 0..strip.width {
         let value = f64::from(column) / f64::from(strip.width - 1);
         canvas.upright(Rect { x: strip.x + column, ..strip }, heat_colour(value));
     }
-    let ends = Rect { y: strip.bottom(), height: ROW, ..place };
-    canvas.text(ends, "nothing", Align::Start, TICK);
-    canvas.text(ends, "most", Align::End, TICK);
-    let below = Rect { y: ends.bottom(), ..ends };
-    canvas.text(below, "each map by itself", Align::Start, AXIS_TITLE);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use cifar_net::Stage;
 
 use super::*;
 use crate::drawing::Mark;
-use crate::explain::ExplainedStage;
+use crate::explain::HeatMap;
 use crate::probe::{assert_margin_is_blank, texts};
 
 fn stage(name: &str, raw: Vec<f32>) -> ExplainedStage {
@@ -26,6 +26,15 @@ fn page(explanation: &Explanation, truth: Option<usize>) -> Drawing {
     explanation_page("Run", &shown, explanation)
 }
 
+/// Of its pictures, in pixels.
+fn sides(drawing: &Drawing) -> Vec<u32> {
+    let side = |mark: &Mark| match mark {
+        Mark::Picture { scale, pixels, .. } => Some(scale * pixels.width()),
+        _ => None,
+    };
+    drawing.marks.iter().filter_map(side).collect()
+}
+
 #[test]
 fn it_shows_the_picture_its_classes_and_a_panel_for_every_stage() {
     let drawing = page(&explanation(4), Some(0));
@@ -34,33 +43,29 @@ fn it_shows_the_picture_its_classes_and_a_panel_for_every_stage() {
         [
             "Run",
             "taken for dog, 62.5%; it is cat",
+            "8x8 pixels",
+            "saliency: what sways frog",
             "dog",
             "62.5%",
             "frog",
             "25.0%",
             "cat",
             "12.5%",
-            "What speaks for frog",
-            "Grad-CAM stem",
-            "nothing at all",
-            "Grad-CAM layer1",
-            "3 maps of 2x2",
-            "Grad-CAM layer2",
-            "3 maps of 2x2",
-            "Grad-CAM layer3",
-            "3 maps of 2x2",
-            "saliency",
-            "each pixel's influence",
+            "Grad-CAM: what speaks for frog",
             "nothing",
             "most",
-            "each map by itself",
+            "stem",
+            "nothing at all",
+            "layer1",
+            "3 maps of 2x2",
+            "layer2",
+            "3 maps of 2x2",
+            "layer3",
+            "3 maps of 2x2",
         ]
     );
-    let sides = drawing.marks.iter().filter_map(|mark| match mark {
-        Mark::Picture { scale, pixels, .. } => Some(scale * pixels.width()),
-        _ => None,
-    });
-    assert_eq!(sides.collect::<Vec<_>>(), [224, 160, 160, 160, 160, 160]);
+    assert_eq!(sides(&drawing), [224, 224, 160, 160, 160, 160]);
+    assert_eq!(sides(&page(&explanation(2), None)), [224; 4], "few maps are larger");
 }
 
 #[test]
@@ -84,6 +89,9 @@ fn bars_are_as_long_as_the_probabilities_and_the_explained_one_is_dark() {
 
 #[test]
 fn nothing_is_cut_off_for_any_number_of_stages() {
+    let mut without_stages = explanation(1);
+    without_stages.stages.clear();
+    assert_margin_is_blank(&page(&without_stages, None).to_image());
     for n_stages in 1..=9 {
         let drawing = page(&explanation(n_stages), Some(1));
         assert_eq!(drawing.width(), PAGE_WIDTH);
