@@ -4,9 +4,38 @@
 //! [`explain`] runs one image through a [`CandleNet`] in evaluation mode and takes the gradient of
 //! a class's score with respect to the image and to every stage's output. What comes out are
 //! numbers; [`explanation_page`](crate::explanation_page()),
-//! [`feature_map_page`](crate::feature_map_page())
-//! and
-//! [`overlay`](crate::overlay()) draw them.
+//! [`feature_map_page`](crate::feature_map_page()) and [`overlay`](crate::overlay()) draw them.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use candle_nn::{VarBuilder, VarMap};
+//! use cifar_net::{Activation, CandleNet, Conv2d, Layer, Linear, Net, Node};
+//! use cifar_report::{explain::explain, overlay, rgb_image};
+//!
+//! let net = Net {
+//!     name: "tiny".into(),
+//!     input: [3, 32, 32],
+//!     n_classes: 10,
+//!     layers: vec![
+//!         Node::new("conv", Conv2d::new(3, 8, 3).stride(2).padding(1)),
+//!         Node::new("relu", Activation::Relu),
+//!         Node::new("pool", Layer::GlobalAvgPool),
+//!         Node::new("flatten", Layer::Flatten),
+//!         Node::new("fc", Linear::new(8, 10)),
+//!     ],
+//! };
+//! let weights = VarMap::new();
+//! let vb = VarBuilder::from_varmap(&weights, DType::F32, &Device::Cpu);
+//! let module = CandleNet::new(&net, vb)?;
+//!
+//! let pixels = vec![128; 3 * 32 * 32]; // planes red, green, blue
+//! let image = Tensor::full(0.1f32, (1, 3, 32, 32), &Device::Cpu)?; // the same, normalised
+//! let explanation = explain(&module, &net.stages()?, &image, None)?;
+//! let heat = &explanation.stages[0].grad_cam;
+//! let small = overlay(&rgb_image(&pixels, 32, 32), heat, 3);
+//! assert_eq!((heat.width(), small.width()), (16, 96));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use candle_core::{IndexOp, Tensor, Var};
 use cifar_net::{CandleNet, Mode, Stage};

@@ -13,11 +13,11 @@ use crate::theme::{DATA, GAP, LABEL, MARGIN, PAGE_WIDTH, ROW, SPACE, STRONG, TIC
 const PICTURE: u32 = 224;
 /// Between two things of a row; with it three pictures, or four panels, are as wide as the page.
 const GUTTER: u32 = 32;
-/// Rows of the most probable classes.
+/// The most probable classes that are listed.
 const N_CLASSES: usize = 5;
 /// Height of a class's bar, and from one class to the next.
 const BAR: u32 = 20;
-const PITCH: u32 = 40;
+const PITCH: u32 = 36;
 /// Longest class name that is written out, in characters.
 const MAX_NAME: u32 = 11;
 /// The legend's strip of colours.
@@ -35,7 +35,8 @@ pub struct ExplainedPicture<'a> {
     pub truth: Option<usize>,
 }
 
-/// The picture, the saliency of its pixels and the five most probable classes; below, the Grad-CAM
+/// The picture, the saliency of its pixels and the five most probable classes (with the explained
+/// one as a sixth where it is none of them); below, the Grad-CAM
 /// of every stage over the picture. A map that is blank says so.
 ///
 /// # Panics
@@ -116,10 +117,13 @@ fn scale(picture: &RgbImage, side: u32) -> u32 {
     (side / picture.width().max(picture.height())).max(1)
 }
 
+/// The most probable classes, and the explained one where it is none of them.
 fn ranked(explanation: &Explanation) -> Vec<(usize, f64)> {
-    let mut classes = cifar_metrics::ranking(&explanation.logits);
-    classes.truncate(N_CLASSES);
-    classes
+    let ranking = cifar_metrics::ranking(&explanation.logits).into_iter().enumerate();
+    ranking
+        .filter(|(rank, (class, _))| *rank < N_CLASSES || *class == explanation.class)
+        .map(|(_, entry)| entry)
+        .collect()
 }
 
 fn subtitle(shown: &ExplainedPicture<'_>, explanation: &Explanation) -> String {

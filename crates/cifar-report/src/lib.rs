@@ -1,5 +1,5 @@
-//! Pictures of data and results, drawn without system fonts, and [event files](tensorboard) for
-//! TensorBoard.
+//! Pictures of data and results, drawn without system fonts, [what speaks for a
+//! prediction](explain), and [event files](tensorboard) for TensorBoard.
 //!
 //! Every drawing function returns a [`Drawing`] of the size its content needs, in one look: the fonts,
 //! colours and margins of one theme, a title at the top left, text that never overlaps and is

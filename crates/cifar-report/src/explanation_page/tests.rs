@@ -99,3 +99,17 @@ fn nothing_is_cut_off_for_any_number_of_stages() {
         assert!(texts(&drawing)[1].ends_with("that is right"));
     }
 }
+
+#[test]
+fn an_unlikely_class_that_is_explained_is_listed_too() {
+    let class_names: Vec<String> = (0..8).map(|class| format!("class {class}")).collect();
+    let picture = RgbImage::new(4, 4);
+    let shown = ExplainedPicture { picture: &picture, class_names: &class_names, truth: None };
+    let logits = (0..8u8).map(|class| -f32::from(class)).collect();
+    let drawing =
+        explanation_page("Run", &shown, &Explanation { logits, class: 7, ..explanation(4) });
+    let listed =
+        texts(&drawing).into_iter().filter(|text| text.starts_with("class ")).collect::<Vec<_>>();
+    assert_eq!(listed, ["class 0", "class 1", "class 2", "class 3", "class 4", "class 7"]);
+    assert_margin_is_blank(&drawing.to_image());
+}
