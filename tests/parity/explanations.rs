@@ -19,7 +19,7 @@ pub(crate) fn compare(case: &Case, folder: &Path) {
     let stages = model.net.stages().unwrap();
     let classes: Vec<usize> = values(&reference["classes"]).iter().map(|&c| c as usize).collect();
     assert!(classes.len() == 2 && classes[0] != classes[1], "{classes:?}");
-    for class in classes {
+    for &class in &classes {
         let ours = explain(&model.module, &stages, &image, Some(class)).unwrap();
         let logits = Tensor::from_vec(ours.logits.clone(), (1, 10), &Device::Cpu).unwrap();
         tell(case, class, "logits", relative_error(&logits, &reference["logits"]));

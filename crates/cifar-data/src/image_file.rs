@@ -155,11 +155,28 @@ fn damage(error: ImageError, name: &Path, format: &'static str) -> ImageFileErro
     ImageFileError::Damaged { path: name.to_owned(), format, reason }
 }
 
-/// The decoder fills in what is missing at the end of a JPEG. A whole one has an end marker after
-/// its last scan; within a scan the marker's bytes cannot stand.
+/// Whether a JPEG reaches its end marker; the decoder would fill in what is missing. Cameras put
+/// other things behind it (a film, say), so it is found by going from segment to segment.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
-    last([0xff, 0xd9]) > last([0xff, 0xda])
+    let mut rest = bytes;
+    loop {
+        // Between a scan's values 0xff is followed by 0 or a restart marker, in padding by 0xff.
+        let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7 | 0xff);
+        let Some(at) = rest.windows(2).position(is_marker) else { return false };
+        let marker = rest[at + 1];
+        rest = &rest[at + 2..];
+        match marker {
+            0xd9 => return true,
+            0xd8 | 0x01 => {} // these two have no content
+            _ => {
+                let Some(length) = rest.first_chunk() else { return false };
+                let Some(behind) = rest.get(usize::from(u16::from_be_bytes(*length))..) else {
+                    return false;
+                };
+                rest = behind;
+            }
+        }
+    }
 }
 
 /// Every pixel in 8 bits a colour, over a white ground where it is transparent.

@@ -1,4 +1,4 @@
-//! Why a network decided as it did, computed: [Grad-CAM](grad_cam), [saliency](saliency), and the
+//! Why a network decided as it did, computed: [Grad-CAM](grad_cam), [saliency], and the
 //! activations between.
 //!
 //! [`explain`] runs one image through a [`CandleNet`] in evaluation mode and takes the gradient of

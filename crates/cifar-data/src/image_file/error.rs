@@ -31,7 +31,7 @@ pub enum ImageFileError {
     },
     /// It holds more bytes than are read.
     #[error(
-        "{path} has more than {} MB, the most that is read; save the picture smaller",
+        "{path} has more than {} MiB, the most that is read; save the picture smaller",
         MAX_FILE_BYTES >> 20
     )]
     FileSize {

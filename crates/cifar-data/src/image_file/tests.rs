@@ -162,6 +162,20 @@ fn the_first_frame_of_a_moving_picture_counts() {
     assert!(pixels[..1024].iter().all(|&v| v == 0) && pixels[1024..2048].iter().all(|&v| v == 255));
 }
 
+/// A camera's picture: a thumbnail with an end of its own in front, a film behind.
+#[test]
+fn what_surrounds_a_jpeg_does_not_matter() {
+    let bytes = encoded(&picture(40, 36).into(), ImageFormat::Jpeg);
+    let whole = decoded(&bytes).unwrap();
+    let film = [&bytes[..], b"....ftypmp42\xff\xda\0\x08 no end"].concat();
+    assert_eq!(decoded(&film).unwrap(), whole);
+    let thumbnail = b"\xff\xe2\0\x0a\xff\xd8\xff\xda\xff\xd9..".as_slice();
+    let with_thumbnail = [&bytes[..2], thumbnail, &bytes[2..]].concat();
+    assert_eq!(decoded(&with_thumbnail).unwrap(), whole);
+    let cut = decoded(&with_thumbnail[..with_thumbnail.len() - 40]).unwrap_err().to_string();
+    assert!(cut.contains("damaged JPEG") && cut.contains("ends before"), "{cut}");
+}
+
 /// Whether `bytes` are refused by an error that names the file; true also for a file that lost
 /// only what comes after its pixels.
 fn refused_or_whole(bytes: &[u8], whole: &ImageFile) -> bool {
