@@ -27,7 +27,7 @@ const STRIP_HEIGHT: u32 = 16;
 /// What a page of an explanation shows besides the explanation.
 #[derive(Debug, Clone, Copy)]
 pub struct ExplainedPicture<'a> {
-    /// The picture as the network gets it.
+    /// The picture as the network gets it. Up to 160 pixels a side have their place on the page.
     pub picture: &'a RgbImage,
     /// One name for each class.
     pub class_names: &'a [String],
@@ -36,8 +36,8 @@ pub struct ExplainedPicture<'a> {
 }
 
 /// The picture, the saliency of its pixels and the five most probable classes (with the explained
-/// one as a sixth where it is none of them); below, the Grad-CAM
-/// of every stage over the picture. A map that is blank says so.
+/// one as a sixth where it is none of them); below, the Grad-CAM of every stage over the picture. A
+/// map that is blank says so.
 ///
 /// # Panics
 /// If there is not one class name for each score, or the true or the explained class has none.
