@@ -16,7 +16,7 @@ use cifar_train::{
 use crate::case::{Case, learner};
 
 /// Largest relative error of a tensor: the Euclidean norm of the difference over that of PyTorch's.
-const TOLERANCE: f64 = 1e-4;
+pub(crate) const TOLERANCE: f64 = 1e-4;
 
 /// The same for what the ten steps changed. The change is a small part of a weight, down to a
 /// ten-thousandth, and the rounding of the weight itself counts against it.
@@ -25,7 +25,7 @@ const CHANGE_TOLERANCE: f64 = 1e-2;
 /// The same for numbers of later steps, to which rounding differences have grown.
 const LATER_TOLERANCE: f64 = 1e-3;
 
-type Tensors = HashMap<String, Tensor>;
+pub(crate) type Tensors = HashMap<String, Tensor>;
 
 /// Compares everything that `reference.py` left in `folder`; panics at the first disagreement.
 pub(crate) fn compare(case: &Case, folder: &Path) {
@@ -240,7 +240,7 @@ pub(crate) fn relative_error(got: &Tensor, want: &Tensor) -> f64 {
     if difference == 0.0 { 0.0 } else { difference / norm(&mut want.iter().copied()) }
 }
 
-fn values(tensor: &Tensor) -> Vec<f64> {
+pub(crate) fn values(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 

@@ -3,7 +3,7 @@
 //! `reference.py` beside this file is the other side. Both read `cases.json`; the Rust side
 //! writes first weights and images, PyTorch answers with what it computes from them, and here
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
-//! buffer after ten optimiser steps. Run it with `cargo xtask parity`, which brings the Python.
+//! buffer after ten optimiser steps; besides, what explains a prediction. Run it with `cargo xtask parity`, which brings the Python.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
 mod airbench94;
 mod case;
 mod compare;
+mod explanations;
 mod schedules;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +47,15 @@ fn check(name: &str) {
     case.write(&folder);
     run_reference(&[Path::new("train"), &folder.join("case.json"), &folder]);
     compare::compare(&case, &folder);
+}
+
+/// The network of a case, with its images.
+fn check_explanation(name: &str) {
+    let case = Case::named(name);
+    let folder = exchange(&format!("explain-{name}"));
+    case.write(&folder);
+    run_reference(&[Path::new("explain"), &folder.join("case.json"), &folder]);
+    explanations::compare(&case, &folder);
 }
 
 #[test]
@@ -104,6 +114,12 @@ fn airnet94_nesterov_smoothing() {
 
 #[test]
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn explanation_of_simplenet() {
+    check_explanation("simplenet-sgd");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn airnet94_muon() {
     check("airnet94-muon");
 }
@@ -115,6 +131,12 @@ fn airbench94_parts() {
     airbench94::write(&case, &folder);
     run_reference(&[Path::new("airbench94"), &folder.join("case.json"), &folder]);
     airbench94::compare(&case, &folder);
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn explanation_of_small_resnet() {
+    check_explanation("small-resnet-momentum");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
     reference.py train CASE.json FOLDER    FOLDER/{initial,images}.safetensors -> FOLDER/reference.safetensors
     reference.py airbench94 CASE.json FOLDER    FOLDER/parts.safetensors -> FOLDER/parts_reference.safetensors
+    reference.py explain CASE.json FOLDER  FOLDER/{initial,images}.safetensors -> FOLDER/explained.safetensors
     reference.py schedules FILE.json       learning-rate curves of torch.optim.lr_scheduler
 
 Everything is computed in f32 on the CPU. The batches are chosen here, by `pick_batch`, and their
@@ -328,6 +329,72 @@ def whitening(images, eps=5e-4):
     return torch.cat((rows, -rows)).float().reshape(24, 3, 2, 2)
 
 
+class Frozen:
+    """A model in evaluation mode."""
+
+    def __init__(self, case, weights, dtype):
+        self.model = build(case).to(dtype).eval()
+        self.model.load_state_dict(weights, strict=True)
+        self.decisions = record_decisions(self.model)
+
+    def decide(self, images):
+        """What `record_decisions` collects in a pass over `images`."""
+        self.decisions.clear()
+        with torch.no_grad():
+            self.model(images)
+        return list(self.decisions)
+
+
+def record_stages(model):
+    """Names of a model's stages, and a list that each pass extends by their outputs."""
+    if isinstance(model, SimpleNet):
+        names, modules = ["conv1", "conv2"], [model.relu]  # one module, used twice
+    else:
+        names = ["stem", "layer1", "layer2", "layer3"]
+        modules = [getattr(model, name) for name in names]
+    outputs = []
+    for module in modules:
+        module.register_forward_hook(lambda _, inputs, output: outputs.append(output))
+    return names, outputs
+
+
+def grad_cam(activation, gradient):
+    """Equations 1 and 2 of Selvaraju et al. 2017: (1, C, H, W) twice to (H, W)."""
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
+    return (weights * activation).sum(dim=1).relu()[0]
+
+
+def explain(case, folder):
+    """Grad-CAM of every stage and saliency of one image, for the predicted class and the least likely."""
+    weights = load_file(folder / "initial.safetensors")
+    images = load_file(folder / "images.safetensors")["images"]
+    # Running statistics as after some training: first weights come with 0 and 1.
+    trained = build(case)
+    trained.load_state_dict(weights, strict=True)
+    with torch.no_grad():
+        for batch in images[:256].split(32):
+            trained(batch)
+    weights = trained.state_dict()
+    save_file(weights, folder / "weights.safetensors")
+
+    single, double = Frozen(case, weights, torch.float32), Frozen(case, weights, torch.float64)
+    chosen, margin = pick_batch(single, double, images, iter(torch.arange(TRIES).split(1)))
+    names, outputs = record_stages(single.model)
+    image = images[chosen].requires_grad_()
+    logits = single.model(image)
+    out = {"image": chosen, "logits": logits.detach()}
+    out["classes"] = torch.stack([logits[0].argmax(), logits[0].argmin()])
+    for idx in out["classes"].tolist():
+        score = logits[0, idx]
+        to_image, *to_stages = torch.autograd.grad(score, [image, *outputs], retain_graph=True)
+        maps = {"saliency": to_image.abs().amax(dim=1)[0]}
+        for name, output, gradient in zip(names, outputs, to_stages, strict=True):
+            maps[name] = grad_cam(output, gradient)
+        out |= {f"{idx}.{name}": m.detach().contiguous() for name, m in maps.items()}
+    save_file(out, folder / "explained.safetensors")
+    print(f"{case['name']}: image {chosen.item()}, margin {margin:.1f}")
+
+
 def relative_error(got, want):
     return ((got.double() - want.double()).norm() / want.double().norm()).item()
 
@@ -386,6 +453,8 @@ def main(arguments):
             train(json.loads(Path(case_file).read_text()), Path(folder))
         case ["airbench94", case_file, folder]:
             airbench94_parts(json.loads(Path(case_file).read_text()), Path(folder))
+        case ["explain", case_file, folder]:
+            explain(json.loads(Path(case_file).read_text()), Path(folder))
         case ["schedules", file]:
             Path(file).write_text(json.dumps(schedules()))
         case _:

@@ -6,6 +6,10 @@ use cifar_train::TestTimeAugmentation;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+mod explain;
+
+pub(crate) use explain::ExplainArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
@@ -37,6 +41,7 @@ impl Cli {
             Command::Train(args) => args.json,
             Command::Eval(args) => args.json,
             Command::Plot(args) => args.json,
+            Command::Explain(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
             Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
             Command::Models(args) => args.json,
@@ -54,6 +59,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Draw a run: training curves, and what its checkpoint makes of the test images
     Plot(PlotArgs),
+    /// Draw why a network took a picture for what it did
+    Explain(ExplainArgs),
     /// Look at the data
     Data(DataArgs),
     /// List the networks, or one network layer by layer

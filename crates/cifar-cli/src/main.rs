@@ -46,6 +46,7 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
         Command::Train(args) => commands::train::run(args, console),
         Command::Eval(args) => commands::eval::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Plot(args) => commands::plot::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Explain(args) => commands::explain::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Models(args) => commands::models::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => commands::bench::run(args, console).map(|()| ExitCode::SUCCESS),

@@ -1,15 +1,15 @@
 //! Data, model and loaders put together as a recipe asks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use candle_core::Device;
 use cifar_data::{Cifar10, Dataset, Loader, LoaderConfig, Split, stratified_split};
 use cifar_models::Model;
-use cifar_train::{Learner, Recipe, Whitening};
+use cifar_train::{Learner, Recipe, RunFolder, Slot, Whitening};
 
-use crate::args::SourceArgs;
+use crate::args::{CheckpointName, SourceArgs};
 use crate::console::Console;
 use crate::{fetching, host};
 
@@ -112,6 +112,20 @@ pub(crate) fn load_model(
 ) -> anyhow::Result<Model> {
     let net = cifar_models::build(name, n_classes)?;
     Ok(Model::load(net, path, device)?)
+}
+
+/// The weights of a run's checkpoint: of the one it is judged by where `checkpoint` names none.
+pub(crate) fn weights(
+    run: &RunFolder,
+    checkpoint: Option<CheckpointName>,
+) -> anyhow::Result<PathBuf> {
+    let checkpoints = run.checkpoints();
+    let slot = match checkpoint {
+        Some(CheckpointName::Best) => Slot::Best,
+        Some(CheckpointName::Last) => Slot::Last,
+        None => checkpoints.reported(),
+    };
+    Ok(checkpoints.evaluation_weights(slot)?)
 }
 
 /// The model as the engine sees it.

@@ -9,6 +9,8 @@
 //! 4. [`stratified_split`] sets validation images aside.
 //! 5. [`Loader`] turns indices into shuffled, augmented, normalised [`Batch`]es.
 //!
+//! [`image_file`] reads a picture of anyone's in the same form.
+//!
 //! Randomness has identity: what happens to a sample follows from the run's seed, the epoch and
 //! the sample's index, never from threads or timing. The crate prints nothing and reads no
 //! environment; the test part is read only when [`Cifar10::test`] is called.
@@ -23,6 +25,7 @@ mod dataset;
 mod error;
 mod facts;
 pub mod fetch;
+pub mod image_file;
 #[cfg(feature = "candle-datasets")]
 pub mod interop;
 mod loader;
@@ -39,6 +42,7 @@ pub use cifar10::{Cifar10, Format};
 pub use dataset::{CHANNELS, ChannelStatistics, Dataset, IMAGE_LEN, PLANE_LEN, SIDE};
 pub use error::DataError;
 pub use facts::{BATCH_NAMES, CLASS_NAMES, TEST_BATCH, TRAIN_BATCHES};
+pub use image_file::{ImageFile, ImageFileError};
 pub use loader::{Batches, Loader, LoaderConfig};
 pub use pickle::PickleError;
 pub use records::{RECORD_LEN, Records, read_records};

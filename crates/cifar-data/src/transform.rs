@@ -123,6 +123,20 @@ impl Augmentation {
 }
 
 impl Normalization {
+    /// What a network sees of the picture `image`: the planes red, green, blue of any one size.
+    ///
+    /// # Errors
+    /// [`DataError::Transform`] for a mean that is not finite or a deviation that is not positive.
+    ///
+    /// # Panics
+    /// If `image` does not have three planes of one length.
+    pub fn apply(&self, image: &[u8]) -> Result<Vec<f32>, DataError> {
+        self.check()?;
+        let mut values = vec![0.0; image.len()];
+        augment::normalise(image, image.len() / CHANNELS, &self.mean, &self.std, &mut values);
+        Ok(values)
+    }
+
     /// Checks that every value it gives is finite.
     pub(crate) fn check(&self) -> Result<(), DataError> {
         for mean in self.mean {

@@ -34,4 +34,4 @@ pub use class_metrics::ClassMetrics;
 pub use confusion::{ConfusedPair, ConfusionMatrix};
 pub use error::MetricsError;
 pub use evaluation::{Evaluation, Evaluator};
-pub use score::{first_maximum, prediction};
+pub use score::{first_maximum, prediction, ranking};

@@ -39,6 +39,18 @@ pub fn prediction(logits: &[f32]) -> (usize, f64) {
     (class, 1.0 / (1.0 + others(logits, class)))
 }
 
+/// Every class of `logits` (`K` finite values) with its softmax probability, the most probable
+/// first; equal logits keep the order of the classes.
+pub fn ranking(logits: &[f32]) -> Vec<(usize, f64)> {
+    let max = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let weight = |&logit: &f32| (f64::from(logit) - max).exp();
+    let total: f64 = logits.iter().map(weight).sum();
+    let mut classes: Vec<(usize, f64)> =
+        logits.iter().map(|logit| weight(logit) / total).enumerate().collect();
+    classes.sort_by(|a, b| logits[b.0].total_cmp(&logits[a.0])); // stable
+    classes
+}
+
 fn rank(logits: &[f32], label: usize) -> usize {
     let own = logits[label];
     let precedes = |(class, &logit): (usize, &f32)| logit > own || (logit == own && class < label);
@@ -119,6 +131,10 @@ mod tests {
             let largest = exp(logits[order[0]]) / logits.iter().map(|&x| exp(x)).sum::<f64>();
             prop_assert!((score.confidence - largest).abs() < 1e-12);
             prop_assert_eq!(prediction(&logits), (score.prediction, score.confidence));
+
+            let ranked = ranking(&logits);
+            prop_assert_eq!(ranked.iter().map(|&(class, _)| class).collect::<Vec<_>>(), order);
+            prop_assert!((ranked[score.rank].1 - p).abs() < 1e-12);
         }
     }
 }

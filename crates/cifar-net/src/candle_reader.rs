@@ -23,6 +23,9 @@ pub enum Mode {
     Eval,
 }
 
+/// What may look at a node's output, by its path, and replace it.
+pub type Hook<'a> = dyn FnMut(&str, Tensor) -> Result<Tensor> + 'a;
+
 /// A net with its tensors, run layer by layer: `(N, C, H, W)` f32 images to `(N, K)` logits.
 ///
 /// The tensors stay shared with whoever made them: an optimiser that sets a `Var` changes the
@@ -62,6 +65,23 @@ impl CandleNet {
         mode: Mode,
         tap: &mut dyn FnMut(&str, &Tensor),
     ) -> Result<Tensor> {
+        self.forward_with_hooks(images, mode, &mut |path, ys| {
+            tap(path, &ys);
+            Ok(ys)
+        })
+    }
+
+    /// Like [`CandleNet::forward_with_taps`], but the net goes on with what `hook` makes of each
+    /// output, as after a forward hook of PyTorch's that returns something.
+    ///
+    /// # Errors
+    /// Those of [`CandleNet::forward_with_taps`], and those of `hook`, naming the layer.
+    pub fn forward_with_hooks(
+        &self,
+        images: &Tensor,
+        mode: Mode,
+        hook: &mut Hook<'_>,
+    ) -> Result<Tensor> {
         let [c, h, w] = self.input;
         if images.elem_count() == 0
             || !matches!(images.dims(), [_, rest @ ..] if rest == self.input)
@@ -69,7 +89,7 @@ impl CandleNet {
             let (name, shape) = (&self.name, images.dims());
             bail!("{name}: images have the shape {shape:?}, expected [N, {c}, {h}, {w}], N >= 1");
         }
-        chain(&self.layers, images, mode, tap)
+        chain(&self.layers, images, mode, hook)
     }
 }
 
@@ -77,7 +97,7 @@ impl ModuleT for CandleNet {
     /// [`CandleNet::forward_with_taps`] without taps; `train` chooses the [`Mode`].
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let mode = if train { Mode::Train } else { Mode::Eval };
-        self.forward_with_taps(xs, mode, &mut |_, _| ())
+        self.forward_with_hooks(xs, mode, &mut |_, ys| Ok(ys))
     }
 }
 
@@ -107,13 +127,8 @@ fn units(nodes: &[Node], parent: &str, vb: &VarBuilder) -> Result<Vec<Unit>> {
     nodes.iter().map(|node| Unit::new(node, parent, vb)).collect()
 }
 
-fn chain(
-    units: &[Unit],
-    xs: &Tensor,
-    mode: Mode,
-    tap: &mut dyn FnMut(&str, &Tensor),
-) -> Result<Tensor> {
-    units.iter().try_fold(xs.clone(), |xs, unit| unit.forward(&xs, mode, tap))
+fn chain(units: &[Unit], xs: &Tensor, mode: Mode, hook: &mut Hook<'_>) -> Result<Tensor> {
+    units.iter().try_fold(xs.clone(), |xs, unit| unit.forward(&xs, mode, hook))
 }
 
 impl Unit {
@@ -159,18 +174,13 @@ impl Unit {
         Ok(Self { path, op })
     }
 
-    fn forward(
-        &self,
-        xs: &Tensor,
-        mode: Mode,
-        tap: &mut dyn FnMut(&str, &Tensor),
-    ) -> Result<Tensor> {
+    fn forward(&self, xs: &Tensor, mode: Mode, hook: &mut Hook<'_>) -> Result<Tensor> {
         let ys = match &self.op {
-            Op::Sequential(units) => chain(units, xs, mode, tap)?,
+            Op::Sequential(units) => chain(units, xs, mode, hook)?,
             Op::Residual { body, shortcut, activation } => {
-                let ys = body.forward(xs, mode, tap)?;
+                let ys = body.forward(xs, mode, hook)?;
                 let shortcut = match shortcut {
-                    Some(projection) => projection.forward(xs, mode, tap)?,
+                    Some(projection) => projection.forward(xs, mode, hook)?,
                     None => xs.clone(),
                 };
                 (ys + shortcut)
@@ -179,8 +189,7 @@ impl Unit {
             }
             plain => plain.forward(xs, mode).map_err(self.name_it())?,
         };
-        tap(&self.path, &ys);
-        Ok(ys)
+        hook(&self.path, ys).map_err(self.name_it())
     }
 
     fn name_it(&self) -> impl Fn(Error) -> Error {

@@ -7,6 +7,7 @@
 //!
 //! - [`Net::steps`] walks it in execution order with the shape before and after every layer;
 //! - [`Net::parameters`] lists the tensors it needs, in `state_dict` order, and how each begins;
+//! - [`Net::stages`] finds the outputs worth looking at;
 //! - [`Net::summary`] and [`Net::multiply_adds`] count;
 //! - [`CandleNet`] runs it with candle's ops and autograd on any device. It is the specification
 //!   that faster readers are compared with.
@@ -44,10 +45,11 @@ mod layer;
 mod net;
 mod parameters;
 mod shape;
+mod stage;
 mod summary;
 mod variable;
 
-pub use candle_reader::{CandleNet, Mode};
+pub use candle_reader::{CandleNet, Hook, Mode};
 pub use error::{Expected, NetError};
 pub use executor::{Arithmetic, Executor, Inference, MemoryReport, PlannedOperation, Precision};
 pub use layer::{
@@ -57,6 +59,7 @@ pub use layer::{
 pub use net::{Net, Step};
 pub use parameters::{Init, ParameterKind, ParameterSpec};
 pub use shape::FeatureShape;
+pub use stage::Stage;
 pub use summary::LayerSummary;
 pub use variable::Variable;
 

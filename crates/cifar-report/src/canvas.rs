@@ -4,14 +4,14 @@
 use image::{Rgb, RgbImage};
 
 use crate::drawing::{Drawing, Mark, Path, Point, Stroke};
+use crate::overlay::rgb_image;
 use crate::rect::Rect;
 use crate::text::{Align, TextLine, TextStyle};
 
 /// Side of a CIFAR picture in pixels.
 pub(crate) const PICTURE_SIDE: u32 = 32;
 /// Bytes of a CIFAR picture: planes R, G, B of `PICTURE_SIDE` squared, each row-major.
-pub(crate) const PICTURE_BYTES: usize = 3 * PLANE;
-const PLANE: usize = (PICTURE_SIDE * PICTURE_SIDE) as usize;
+pub(crate) const PICTURE_BYTES: usize = 3 * (PICTURE_SIDE * PICTURE_SIDE) as usize;
 
 #[derive(Debug)]
 pub(crate) struct Canvas {
@@ -55,10 +55,12 @@ impl Canvas {
     /// A CIFAR picture (`pixels`: 3072 bytes, planes R, G, B) with its top left corner at `(x, y)`,
     /// every pixel as a square of `scale` pixels.
     pub(crate) fn picture(&mut self, x: u32, y: u32, pixels: &[u8], scale: u32) {
-        let pixels = RgbImage::from_fn(PICTURE_SIDE, PICTURE_SIDE, |column, row| {
-            let at = (row * PICTURE_SIDE + column) as usize;
-            Rgb([pixels[at], pixels[PLANE + at], pixels[2 * PLANE + at]])
-        });
+        let side = PICTURE_SIDE as usize;
+        self.image(x, y, rgb_image(pixels, side, side), scale);
+    }
+
+    /// A picture of any size, likewise.
+    pub(crate) fn image(&mut self, x: u32, y: u32, pixels: RgbImage, scale: u32) {
         self.drawing.marks.push(Mark::Picture { x, y, scale, pixels });
     }
 

@@ -42,7 +42,7 @@ pub(crate) enum Mark {
         colour: Rgb<u8>,
     },
     Text(TextLine),
-    /// A CIFAR picture with its top left corner at `(x, y)`, every pixel as a square of `scale`.
+    /// A picture with its top left corner at `(x, y)`, every pixel as a square of `scale`.
     Picture {
         x: u32,
         y: u32,

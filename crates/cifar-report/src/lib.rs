@@ -1,5 +1,5 @@
-//! Pictures of data and results, drawn without system fonts, and [event files](tensorboard) for
-//! TensorBoard.
+//! Pictures of data and results, drawn without system fonts, [what speaks for a
+//! prediction](explain), and [event files](tensorboard) for TensorBoard.
 //!
 //! Every drawing function returns a [`Drawing`] of the size its content needs, in one look: the fonts,
 //! colours and margins of one theme, a title at the top left, text that never overlaps and is
@@ -25,10 +25,14 @@ mod class_distribution;
 mod confusion_matrix;
 mod curves;
 mod drawing;
+pub mod explain;
+mod explanation_page;
+mod feature_map_page;
 mod filters;
 mod frame;
 mod header;
 mod legend;
+mod overlay;
 mod picture_grid;
 mod raster;
 mod rect;
@@ -48,8 +52,11 @@ pub use class_distribution::class_distribution;
 pub use confusion_matrix::{CellText, confusion_matrix};
 pub use curves::{EpochPoint, StepPoint, gradient_norm, learning_rate, training_history};
 pub use drawing::{Drawing, Format};
+pub use explanation_page::{ExplainedPicture, explanation_page};
+pub use feature_map_page::feature_map_page;
 pub use filters::first_layer_filters;
 pub use image::RgbImage;
+pub use overlay::{overlay, rgb_image};
 pub use picture_grid::{Picture, Prediction, picture_grid, prediction_grid};
 pub use reliability::reliability_diagram;
 pub use save::ReportError;

@@ -47,6 +47,8 @@ pub(crate) const TITLE: TextStyle = style(FontWeight::Bold, RasterHeight::Size24
 pub(crate) const SUBTITLE: TextStyle = style(FontWeight::Regular, RasterHeight::Size16, MUTED);
 /// Names and numbers next to the data.
 pub(crate) const LABEL: TextStyle = style(FontWeight::Regular, RasterHeight::Size16, INK);
+/// The heading of a part of a picture, and a name that stands out among others.
+pub(crate) const STRONG: TextStyle = style(FontWeight::Bold, RasterHeight::Size16, INK);
 /// Numbers on an axis or a legend.
 pub(crate) const TICK: TextStyle = style(FontWeight::Regular, RasterHeight::Size16, MUTED);
 /// What an axis or a legend shows.

@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 use cifar_data::{Cifar10, Loader};
 use cifar_metrics::{ConfusedPair, Evaluation};
 use cifar_report::{CellText, Format, confusion_matrix};
-use cifar_train::{Precision, Recipe, RunFolder, Slot, TestTimeAugmentation, evaluate_views};
+use cifar_train::{Precision, Recipe, RunFolder, TestTimeAugmentation, evaluate_views};
 use serde::Serialize;
 
-use crate::args::{CheckpointName, EvalArgs, SplitName};
+use crate::args::{EvalArgs, SplitName};
 use crate::console::Console;
 use crate::{host, recipes, session, tables};
 
@@ -78,13 +78,7 @@ fn weights(args: &EvalArgs) -> anyhow::Result<(Recipe, PathBuf)> {
     }
     let Some(run) = &args.run else { bail!("give --run RUN, or --weights FILE with --model NAME") };
     let run = RunFolder::open(run)?;
-    let checkpoints = run.checkpoints();
-    let slot = match args.checkpoint {
-        Some(CheckpointName::Best) => Slot::Best,
-        Some(CheckpointName::Last) => Slot::Last,
-        None => checkpoints.reported(),
-    };
-    Ok((run.recipe()?, checkpoints.evaluation_weights(slot)?))
+    Ok((run.recipe()?, session::weights(&run, args.checkpoint)?))
 }
 
 fn images(

@@ -179,3 +179,23 @@ fn assert_close(got: &[f32], want: &[f32]) {
         assert!((g - w).abs() <= 2e-5 * w.abs().max(1.0), "got {got:?}, want {want:?}");
     }
 }
+
+/// Doubling one layer's output doubles what a linear rest makes of it.
+#[test]
+fn a_hook_replaces_an_output_and_its_error_names_the_layer() {
+    let net = test_nets::residual();
+    let (module, variables) = on_variables(&net);
+    var(&variables, "fc.bias").set(&Tensor::zeros(5, DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let xs = images(2, net.input);
+    let plain = module.forward_t(&xs, false).unwrap();
+    let mut double = |path: &str, ys: Tensor| if path == "pool" { ys * 2.0 } else { Ok(ys) };
+    let doubled = module.forward_with_hooks(&xs, Mode::Eval, &mut double).unwrap();
+    assert_eq!(floats(&doubled), floats(&(plain * 2.0).unwrap()));
+
+    let mut fail = |path: &str, ys: Tensor| match path {
+        "block" => Err(Error::Msg("no".into())),
+        _ => Ok(ys),
+    };
+    let error = module.forward_with_hooks(&xs, Mode::Eval, &mut fail).unwrap_err().to_string();
+    assert!(error.contains("`block`"), "{error}");
+}
