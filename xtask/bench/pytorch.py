@@ -8,57 +8,20 @@ import contextlib
 import json
 import resource
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 
-
-class SimpleNet(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
-        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
-        self.fc1 = nn.Linear(32 * 8 * 8, 10)
-
-    def forward(self, x):
-        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
-        return self.fc1(torch.flatten(x, 1))
-
-
-class ResBlock(nn.Module):
-    def __init__(self, cin, cout, stride=1):
-        super().__init__()
-        self.conv = nn.Sequential(
-            nn.Conv2d(cin, cout, 3, stride, 1, bias=False), nn.BatchNorm2d(cout), nn.ReLU(),
-            nn.Conv2d(cout, cout, 3, 1, 1, bias=False), nn.BatchNorm2d(cout))
-        self.shortcut = nn.Identity() if stride == 1 and cin == cout else nn.Sequential(
-            nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
-
-    def forward(self, x):
-        return F.relu(self.conv(x) + self.shortcut(x))
-
-
-class SmallResNet(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU())
-        self.layer1 = nn.Sequential(ResBlock(64, 64), ResBlock(64, 64))
-        self.layer2 = nn.Sequential(ResBlock(64, 128, 2), ResBlock(128, 128))
-        self.layer3 = nn.Sequential(ResBlock(128, 256, 2), ResBlock(256, 256))
-        self.fc = nn.Linear(256, 10)
-
-    def forward(self, x):
-        x = self.layer3(self.layer2(self.layer1(self.stem(x))))
-        return self.fc(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
+from reference import MODELS, airbench94  # noqa: E402
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", choices=["simplenet", "small-resnet"], required=True)
+    parser.add_argument("--model", choices=list(MODELS), required=True)
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -69,15 +32,18 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    model = {"simplenet": SimpleNet, "small-resnet": SmallResNet}[args.model]()
+    model = MODELS[args.model]()
     layout = torch.channels_last if args.layout == "channels-last" else torch.contiguous_format
     model = model.to(memory_format=layout)
     images = torch.randn(args.batch_size, 3, 32, 32).contiguous(memory_format=layout)
     labels = torch.randint(0, 10, (args.batch_size,))
+    clip, smoothing, reduction = None, 0.0, "mean"
     if args.model == "simplenet":
-        optimizer, clip = torch.optim.SGD(model.parameters(), lr=0.01), None
+        optimizers = [torch.optim.SGD(model.parameters(), lr=0.01)]
+    elif args.model == "small-resnet":
+        optimizers, clip = [torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)], 1.0
     else:
-        optimizer, clip = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4), 1.0
+        optimizers, smoothing, reduction = airbench94(model, 1.0), 0.2, "sum"
 
     def autocast():
         if args.precision == "bf16":
@@ -85,13 +51,15 @@ def main():
         return contextlib.nullcontext()
 
     def step():
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         with autocast():
-            loss = F.cross_entropy(model(images), labels)
+            logits = model(images)
+            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction=reduction)
         loss.backward()
         if clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         loss.item()
 
     def evaluate():

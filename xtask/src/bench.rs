@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// Also write the figures to a file, as a list of {name, unit, ours, peer, ratio, limit_fraction}
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Compare the convolutions of SmallResNet one by one instead of whole steps
+    /// Compare the convolutions of SmallResNet and AirNet94 one by one instead of whole steps
     #[arg(long, conflicts_with_all = ["json", "only"])]
     convolutions: bool,
     /// Only the comparisons whose name contains this, such as `bf16`
@@ -46,13 +46,15 @@ struct Case {
     eval: bool,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     Case { recipe: "simplenet", precision: "f32", batch_size: 32, steps: 300, eval: false },
     Case { recipe: "simplenet", precision: "f32", batch_size: 100, steps: 100, eval: true },
     Case { recipe: "small-resnet", precision: "f32", batch_size: 128, steps: 8, eval: false },
     Case { recipe: "small-resnet", precision: "f32", batch_size: 100, steps: 10, eval: true },
     Case { recipe: "small-resnet", precision: "bf16", batch_size: 128, steps: 8, eval: false },
     Case { recipe: "small-resnet", precision: "bf16", batch_size: 100, steps: 10, eval: true },
+    Case { recipe: "airnet94", precision: "bf16", batch_size: 2000, steps: 3, eval: false },
+    Case { recipe: "airnet94", precision: "bf16", batch_size: 500, steps: 5, eval: true },
 ];
 
 /// What PyTorch is tried with. A compiled network lays out its convolutions by itself.

@@ -11,21 +11,24 @@ use super::{keep_memory, middle, sorted};
 use crate::cifar::Cifar;
 use crate::{process, workspace};
 
+const NETWORKS: [&str; 2] = ["small-resnet", "airnet94"];
+const PRECISIONS: [&str; 2] = ["f32", "bf16"];
 const PASSES: [&str; 3] = ["forward", "input_gradient", "weight_gradient"];
 
 pub(super) fn run(cifar: &Cifar, python: &Path, threads: usize, n_rounds: usize) -> Result<()> {
     println!(
         "GFLOP/s by the definition's arithmetic, ratio to PyTorch, share of the machine's limit"
     );
-    for precision in ["f32", "bf16"] {
+    let of_network = |network| PRECISIONS.map(|precision| (network, precision));
+    for (network, precision) in NETWORKS.into_iter().flat_map(of_network) {
         let mut rounds = Vec::new();
         for _ in 0..n_rounds {
-            let ours = ours(cifar, precision, threads)?;
+            let ours = ours(cifar, network, precision, threads)?;
             let theirs = theirs(python, &ours, threads)?;
             rounds.push((ours, theirs));
         }
         println!(
-            "{precision:<6}{:<28}{:<10}{:>22}{:>22}{:>22}",
+            "{network}\n{precision:<6}{:<28}{:<10}{:>22}{:>22}{:>22}",
             "convolution", "algorithm", "forward", "input gradient", "weight gradient"
         );
         let n_rows = rounds[0].0.as_array().map_or(0, Vec::len);
@@ -54,10 +57,19 @@ pub(super) fn run(cifar: &Cifar, python: &Path, threads: usize, n_rounds: usize)
     Ok(())
 }
 
-fn ours(cifar: &Cifar, precision: &str, threads: usize) -> Result<Value> {
+fn ours(cifar: &Cifar, network: &str, precision: &str, threads: usize) -> Result<Value> {
     let threads = threads.to_string();
     let mut command = cifar.command(&["bench", "--convolutions", "--json"]);
-    command.args(["--recipe", "small-resnet", "--precision", precision, "--threads", &threads]);
+    command.args([
+        "--recipe",
+        network,
+        "--batch-size",
+        "128",
+        "--precision",
+        precision,
+        "--threads",
+        &threads,
+    ]);
     // The table goes to standard error, and here comes another.
     command.stderr(Stdio::null());
     let output = command.output().with_context(|| process::as_typed(&command))?;
