@@ -30,6 +30,7 @@ mod run_folder;
 mod schedule;
 mod state;
 mod summary;
+mod times;
 mod trainer;
 
 pub use checkpoint::{CheckpointError, CheckpointStore, Slot, Snapshot};
@@ -51,4 +52,5 @@ pub use run_folder::{RunFolder, RunFolderError, RunLock};
 pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, StepSize};
 pub use state::{RunningMeans, TrainState};
 pub use summary::{Summary, Surroundings};
+pub use times::{Span, StepTimes, TimeTotals};
 pub use trainer::{Limits, Outcome, Trainer};

@@ -277,6 +277,85 @@ fn a_variable_that_the_loss_does_not_reach_is_named() {
     assert!(error.contains("`n_forwards` got no gradient"), "{error}");
 }
 
+/// Every step's times, and how long it slept for each.
+#[derive(Default)]
+struct Sleeper(Vec<StepReport>);
+
+const NAP: std::time::Duration = std::time::Duration::from_millis(2);
+
+impl Observer for Sleeper {
+    fn observe(&mut self, event: &Event<'_>) -> std::io::Result<()> {
+        if let Event::Step(report) = event {
+            self.0.push(*report);
+            std::thread::sleep(NAP);
+        }
+        Ok(())
+    }
+}
+
+fn parts(times: &TimeTotals) -> [f64; 7] {
+    [
+        times.data_secs,
+        times.forward_secs,
+        times.backward_secs,
+        times.optimizer_secs,
+        times.evaluation_secs,
+        times.checkpoint_secs,
+        times.observer_secs,
+    ]
+}
+
+#[test]
+fn the_parts_of_the_time_follow_one_another_and_nearly_make_up_the_whole() {
+    let (recipe, tiny, dir) = (recipe(&[]), Tiny::new(), tempfile::tempdir().unwrap());
+    let mut sleeper = Sleeper::default();
+    let mut trainer = trainer(&tiny, &recipe, Some(dir.path()));
+    trainer.fit(no_limit(), &mut [&mut sleeper]).unwrap();
+    for pair in sleeper.0.windows(2) {
+        let [one, next] = [pair[0].times, pair[1].times];
+        assert!(one.begun + one.total() + NAP <= next.begun, "{one:?} overlaps {next:?}");
+        assert_eq!(pair[0].secs, one.total().as_secs_f64());
+    }
+    let TrainState { times, elapsed_secs, train_secs, .. } = *trainer.state();
+    assert!(parts(&times).iter().all(|&secs| secs > 0.0), "{times:?}");
+    assert!(times.observer_secs >= 12.0 * NAP.as_secs_f64());
+    let steps = times.data_secs + times.forward_secs + times.backward_secs + times.optimizer_secs;
+    assert!(steps >= train_secs, "{times:?}");
+    assert!(times.sum() <= elapsed_secs, "{times:?} in {elapsed_secs} s");
+    // All but ending the workers of three epochs, of which there are none.
+    assert!(elapsed_secs - times.sum() < 0.2 * elapsed_secs, "{times:?} in {elapsed_secs} s");
+}
+
+#[test]
+fn the_times_of_all_sittings_add_up() {
+    let (recipe, dir) = (recipe(&[]), tempfile::tempdir().unwrap());
+    let store = CheckpointStore::new(dir.path());
+    let mut before = [0.0; 7];
+    for stop in [3, 4, 9, 12] {
+        let tiny = Tiny::new();
+        let mut trainer = trainer(&tiny, &recipe, Some(dir.path()));
+        if stop > 3 {
+            trainer.restore(store.load(Slot::Last).unwrap()).unwrap();
+        }
+        let limits = Limits { max_steps: Some(stop), ..no_limit() };
+        trainer.fit(limits, &mut [&mut Sleeper::default()]).unwrap();
+        let state = store.load(Slot::Last).unwrap().state;
+        let now = parts(&state.times);
+        assert!(now.iter().zip(before).all(|(now, before)| *now >= before), "{now:?}, {before:?}");
+        assert!(state.times.observer_secs >= stop as f64 * NAP.as_secs_f64());
+        assert!(state.times.sum() <= state.elapsed_secs);
+        before = now;
+    }
+}
+
+#[test]
+fn a_state_of_an_older_program_has_no_times() {
+    let mut old = serde_json::to_value(TrainState::new("tiny", 4)).unwrap();
+    old.as_object_mut().unwrap().remove("times").unwrap();
+    let state: TrainState = serde_json::from_value(old).unwrap();
+    assert_eq!(state, TrainState::new("tiny", 4));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]
