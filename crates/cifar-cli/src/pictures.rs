@@ -1,7 +1,13 @@
-//! Pictures of what a network is given.
+//! Pictures of what a network is given, and pictures as files.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 use cifar_data::{Batch, Normalization};
-use cifar_report::{Drawing, Picture, picture_grid};
+use cifar_report::{Drawing, Format, Picture, picture_grid};
+
+use crate::args::PictureFormat;
 
 const COLUMNS: usize = 8;
 /// Values of an image.
@@ -40,4 +46,28 @@ fn pixels(batch: &Batch, normalization: &Normalization) -> Vec<u8> {
         (255.0 * (value * std[plane(i)] + mean[plane(i)])).round() as u8
     };
     batch.images.iter().enumerate().map(colour).collect()
+}
+
+/// Saves a drawing as `folder/NAME.png`, `.svg`, or both; makes the folder.
+pub(crate) fn save(
+    folder: &Path,
+    name: &str,
+    drawing: &Drawing,
+    format: PictureFormat,
+) -> anyhow::Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder).with_context(|| {
+        format!("cannot create {}; choose another folder with --out", folder.display())
+    })?;
+    let formats = match format {
+        PictureFormat::Png => &[Format::Png][..],
+        PictureFormat::Svg => &[Format::Svg],
+        PictureFormat::Both => &[Format::Png, Format::Svg],
+    };
+    let mut files = Vec::new();
+    for &format in formats {
+        let path = folder.join(format!("{name}.{}", format.extension()));
+        drawing.save(&path, format)?;
+        files.push(path);
+    }
+    Ok(files)
 }

@@ -39,7 +39,7 @@ pub use cifar10::{Cifar10, Format};
 pub use dataset::{CHANNELS, ChannelStatistics, Dataset, IMAGE_LEN, PLANE_LEN, SIDE};
 pub use error::DataError;
 pub use facts::{BATCH_NAMES, CLASS_NAMES, TEST_BATCH, TRAIN_BATCHES};
-pub use loader::{Batches, Loader, LoaderConfig};
+pub use loader::{Batches, Loader, LoaderConfig, Preparation};
 pub use pickle::PickleError;
 pub use records::{RECORD_LEN, Records, read_records};
 pub use seed::{epoch_order, sample_seed};

@@ -1,5 +1,5 @@
 //! Pictures of data and results, drawn without system fonts, and [event files](tensorboard) for
-//! TensorBoard.
+//! TensorBoard, and [traces](trace) for Perfetto.
 //!
 //! Every drawing function returns a [`Drawing`] of the size its content needs, in one look: the fonts,
 //! colours and margins of one theme, a title at the top left, text that never overlaps and is
@@ -29,6 +29,7 @@ mod filters;
 mod frame;
 mod header;
 mod legend;
+mod lr_range;
 mod picture_grid;
 mod raster;
 mod rect;
@@ -39,6 +40,7 @@ mod svg;
 pub mod tensorboard;
 mod text;
 mod theme;
+pub mod trace;
 
 #[cfg(test)]
 mod probe;
@@ -50,6 +52,7 @@ pub use curves::{EpochPoint, StepPoint, gradient_norm, learning_rate, training_h
 pub use drawing::{Drawing, Format};
 pub use filters::first_layer_filters;
 pub use image::RgbImage;
+pub use lr_range::{LrMark, LrRangePoint, lr_range};
 pub use picture_grid::{Picture, Prediction, picture_grid, prediction_grid};
 pub use reliability::reliability_diagram;
 pub use save::ReportError;

@@ -12,6 +12,7 @@
 //! - [`Trainer`]: the loop, with clipping, gradient accumulation, weight averaging, early
 //!   stopping, a guard against non-finite numbers, and exact resuming from any step.
 //! - [`RunFolder`], [`CheckpointStore`]: what a run leaves behind.
+//! - [`lr_range_test`]: which learning rates are worth trying.
 
 mod checkpoint;
 mod clip;
@@ -23,6 +24,7 @@ mod evaluate;
 mod event;
 mod history;
 mod learner;
+mod lr_range;
 mod metrics_log;
 mod optimizer;
 mod recipe;
@@ -30,6 +32,8 @@ mod run_folder;
 mod schedule;
 mod state;
 mod summary;
+#[cfg(test)]
+mod test_learner;
 mod times;
 mod trainer;
 
@@ -43,6 +47,7 @@ pub use evaluate::{evaluate, evaluate_each};
 pub use event::{EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport};
 pub use history::{History, HistoryError, LoggedEpoch, LoggedStep, LoggedValidation};
 pub use learner::Learner;
+pub use lr_range::{LrPoint, LrRange, LrSweep, LrSweepError, lr_range_test};
 pub use metrics_log::{Csv, JsonLines};
 pub use optimizer::{
     AdamW, AdamWConfig, Optimizer, OptimizerConfig, OptimizerStateError, Sgd, SgdConfig,

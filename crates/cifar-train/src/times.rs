@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cifar_data::Preparation;
 use serde::{Deserialize, Serialize};
 
 /// A stretch of time.
@@ -30,6 +31,8 @@ pub struct StepTimes {
     pub backward: Duration,
     /// Norm and clipping of the gradients, the update, weight averaging.
     pub optimizer: Duration,
+    /// How a data worker made the batch, meanwhile or before; none where there is no worker.
+    pub prepared: Option<Preparation>,
 }
 
 impl StepTimes {
@@ -37,7 +40,14 @@ impl StepTimes {
     #[cfg(test)]
     pub(crate) fn at_once() -> Self {
         let none = Duration::ZERO;
-        Self { begun: Instant::now(), data: none, forward: none, backward: none, optimizer: none }
+        Self {
+            begun: Instant::now(),
+            data: none,
+            forward: none,
+            backward: none,
+            optimizer: none,
+            prepared: None,
+        }
     }
 
     /// The parts with their names, in order.

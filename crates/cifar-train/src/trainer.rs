@@ -198,7 +198,8 @@ impl<'a> Trainer<'a> {
                 return Ok(Some(outcome));
             }
             let Some(batch) = batches.next() else { break };
-            let (report, gradients) = self.step(&batch, &mut sitting.clock)?;
+            let (mut report, gradients) = self.step(&batch, &mut sitting.clock)?;
+            report.times.prepared = batches.preparation();
             sitting.tell(&Event::Step(report), &mut self.state.times)?;
             let tensors = StepTensors {
                 report: &report,
@@ -247,6 +248,7 @@ impl<'a> Trainer<'a> {
             forward: pass.forward,
             backward: passes.saturating_sub(pass.forward),
             optimizer: clock.lap().took,
+            prepared: None,
         };
         let secs = times.total().as_secs_f64();
         let state = &mut self.state;

@@ -13,9 +13,9 @@ use cifar_report::{
 use cifar_train::{History, Recipe, RunFolder, evaluate_each};
 use serde::Serialize;
 
-use crate::args::{PictureFormat, PlotArgs};
+use crate::args::PlotArgs;
 use crate::console::Console;
-use crate::{host, session};
+use crate::{host, pictures, session};
 
 /// Pictures of a page of predictions, and of a row of it.
 const N_SHOWN: usize = 36;
@@ -185,21 +185,9 @@ fn stored(run: &RunFolder, reason: String) -> anyhow::Result<TestResult> {
 
 fn save(pages: &[Page], args: &PlotArgs, run: &RunFolder) -> anyhow::Result<Vec<PathBuf>> {
     let folder = args.out.clone().unwrap_or_else(|| run.path().join("plots"));
-    fs::create_dir_all(&folder).with_context(|| {
-        format!("cannot create {}; choose another folder with --out", folder.display())
-    })?;
-    let formats = match args.format {
-        PictureFormat::Png => &[cifar_report::Format::Png][..],
-        PictureFormat::Svg => &[cifar_report::Format::Svg],
-        PictureFormat::Both => &[cifar_report::Format::Png, cifar_report::Format::Svg],
-    };
     let mut files = Vec::new();
     for (name, drawing) in pages {
-        for &format in formats {
-            let path = folder.join(format!("{name}.{}", format.extension()));
-            drawing.save(&path, format)?;
-            files.push(path);
-        }
+        files.extend(pictures::save(&folder, name, drawing, args.format)?);
     }
     Ok(files)
 }

@@ -20,6 +20,7 @@ use crate::console::Console;
 use crate::progress::Progress;
 use crate::tables::{self, grouped};
 use crate::tensorboard::Board;
+use crate::trace::Trace;
 use crate::{host, interrupt, recipes, session};
 
 /// The JSON document of an interrupted run.
@@ -96,7 +97,8 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     ))?;
 
     let mut board = board(args, &run, &recipe, dataset.class_names())?;
-    let outcome = train_to_a_stop(&mut trainer, args, &run, board.as_mut(), console)?;
+    let trace = args.trace.as_deref().map(|path| Trace::create(path, &recipe.name)).transpose()?;
+    let outcome = train_to_a_stop(&mut trainer, args, &run, board.as_mut(), trace, console)?;
     let state = trainer.state().clone();
     if outcome == Outcome::Interrupted {
         close(board, console)?;
@@ -167,6 +169,7 @@ fn train_to_a_stop(
     args: &TrainArgs,
     run: &RunFolder,
     board: Option<&mut Board>,
+    mut trace: Option<Trace>,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
     let interrupt = interrupt::flag()?;
@@ -179,8 +182,17 @@ fn train_to_a_stop(
     let mut progress = Progress::new(console, args.max_steps);
     let mut observers: Vec<&mut dyn Observer> = vec![&mut jsonl, &mut csv, &mut progress];
     observers.extend(board.map(|board| board as &mut dyn Observer));
+    observers.extend(trace.as_mut().map(|trace| trace as &mut dyn Observer));
     let limits = Limits { max_steps: args.max_steps, interrupt: &interrupt };
-    Ok(trainer.fit(limits, &mut observers)?)
+    let outcome = trainer.fit(limits, &mut observers);
+    drop(progress);
+    // The trace of a run that failed is finished when it is dropped.
+    if let (Ok(_), Some(trace)) = (&outcome, trace)
+        && let Err(error) = trace.finish()
+    {
+        console.line(format!("The trace is not whole: {:#}", anyhow::Error::from(error)))?;
+    }
+    Ok(outcome?)
 }
 
 /// What writes for TensorBoard, where that is wanted.
