@@ -23,7 +23,7 @@ fn spans(trace: &Path, tid: u64) -> Vec<(String, f64, f64)> {
     spans
 }
 
-/// Half a nanosecond, in which the file's decimals may differ.
+/// A nanosecond, by which sums of the decimals in the file may be off.
 const ROUNDING: f64 = 1e-3;
 
 /// Every span lies wholly inside the spans that it begins in.
@@ -96,4 +96,54 @@ fn lr_find_leaves_a_picture_and_figures_and_no_run() {
     assert_eq!(csv.lines().count(), 1 + points.len());
     assert!(!place.path("runs").exists());
     place.run(&["lr-find", "--from=1", "--to=0.1"]).refused(&["from 1 to 0.1", "0 < from < to"]);
+}
+
+/// The findings by the name of their check, and the exit code. Two checks of a run's checkpoint have
+/// the name of one of its recipe; theirs is the later.
+fn doctor(place: &Place, arguments: &[&str]) -> (std::collections::HashMap<String, Value>, i32) {
+    let ran = place.run(&[&["doctor", "--json", "--threads=1"], arguments].concat());
+    let report: Value = serde_json::from_str(&ran.out).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let named = findings.map(|f| (f["check"].as_str().unwrap().to_owned(), f.clone()));
+    (named.collect(), ran.code.unwrap())
+}
+
+const SOUND: [&str; 2] = ["--recipe=simplenet", "--set=batch-size=20"];
+
+#[test]
+fn doctor_finds_a_sound_recipe_sound_and_a_bad_one_bad() {
+    let place = Place::new();
+    let (findings, code) = doctor(&place, &SOUND);
+    let bad: Vec<&Value> = findings.values().filter(|f| f["level"] == "problem").collect();
+    assert_eq!((code, &bad[..]), (0, &[][..]));
+    assert_eq!(findings.len(), 9, "{findings:?}");
+
+    let ill = [
+        "--set=data.normalization.mean=[125.3,123.0,113.9]",
+        "--set=optimizer.learning-rate=1000",
+        "--set=schedule={name='step', step-size=500, gamma=0.1}",
+    ];
+    let (findings, code) = doctor(&place, &[&SOUND[..], &ill].concat());
+    assert_eq!(code, 1);
+    for check in ["normalization", "learning-rate", "schedule"] {
+        assert_eq!(findings[check]["level"], "problem", "{}", findings[check]);
+        assert!(findings[check]["remedy"].is_string());
+    }
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn doctor_sees_that_a_run_no_longer_fits_its_recipe_and_changes_nothing() {
+    let place = Place::new();
+    place.train(&["--epochs=3", "--set=optimizer.learning-rate=0.1"]).ok();
+    let (weights, config) = (place.weights("run"), place.path("run/config.toml"));
+    let (findings, _) = doctor(&place, &["--run=run"]);
+    for check in ["checkpoint-length", "checkpoint-accuracy"] {
+        assert_eq!(findings[check]["level"], "ok", "{}", findings[check]);
+    }
+    let changed = fs::read_to_string(&config).unwrap().replace("epochs = 3", "epochs = 4");
+    fs::write(&config, changed).unwrap();
+    let (findings, code) = doctor(&place, &["--run=run"]);
+    assert_eq!((&findings["checkpoint-length"]["level"], code), (&"problem".into(), 1));
+    assert_eq!(place.weights("run"), weights);
 }

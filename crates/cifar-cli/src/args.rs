@@ -1,5 +1,6 @@
 //! What the user may type.
 
+mod doctor;
 mod lr_find;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use lr_find::LrFindArgs;
 
 const EXIT_CODES: &str = "\
@@ -44,6 +46,7 @@ impl Cli {
             Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
             Command::Models(args) => args.json,
             Command::LrFind(args) => args.json,
+            Command::Doctor(args) => args.json,
             Command::Bench(args) => args.json,
             Command::Completions { .. } => false,
         }
@@ -64,6 +67,8 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Find which learning rates are worth trying: a short sweep over all of them
     LrFind(LrFindArgs),
+    /// Look for what usually goes wrong: data, recipe, network, learning rate, checkpoint
+    Doctor(DoctorArgs),
     /// Measure how fast training and evaluation run on this machine
     Bench(BenchArgs),
     /// Print a completion script for a shell

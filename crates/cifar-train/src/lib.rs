@@ -12,10 +12,11 @@
 //! - [`Trainer`]: the loop, with clipping, gradient accumulation, weight averaging, early
 //!   stopping, a guard against non-finite numbers, and exact resuming from any step.
 //! - [`RunFolder`], [`CheckpointStore`]: what a run leaves behind.
-//! - [`lr_range_test`]: which learning rates are worth trying.
+//! - [`lr_range_test`]: which learning rates are worth trying; [`doctor`]: what is wrong.
 
 mod checkpoint;
 mod clip;
+pub mod doctor;
 mod early_stop;
 mod ema;
 mod engine;

@@ -1,9 +1,8 @@
 //! Which learning rates are worth trying: the range test of Smith 2015 (arXiv:1506.01186,
 //! section 3.3), with an exponential sweep as in fastai's `Learner.lr_find` and `torch-lr-finder`.
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use cifar_data::Loader;
-use cifar_net::Variable;
 use serde::Serialize;
 
 use crate::clip::{clip_factor, global_norm};
@@ -18,7 +17,8 @@ use crate::schedule::StepSize;
 const SMOOTHING: f64 = 0.05;
 /// The sweep ends when the smoothed loss is this many times its lowest value (fastai).
 const DIVERGED: f64 = 4.0;
-/// The sweep is not ended before this share of its steps: the first losses scatter.
+/// The sweep is not ended, nor its beginning judged, in one part of this many: the first losses
+/// scatter.
 const SETTLED: usize = 10;
 /// Fewest steps that a slope can be taken from.
 const MIN_STEPS: usize = 20;
@@ -65,7 +65,7 @@ pub struct LrRange {
     pub points: Vec<LrPoint>,
     /// Whether the loss rose so far that the sweep was ended before `to`.
     pub diverged: bool,
-    /// Where the smoothed loss falls fastest; none where it never falls.
+    /// Where the smoothed loss falls fastest; none where it does not fall.
     pub steepest: Option<f64>,
     /// A tenth of the learning rate with the lowest smoothed loss; none where that is the first.
     pub min_tenth: Option<f64>,
@@ -110,18 +110,9 @@ pub fn lr_range_test(
     sweep: LrSweep,
     mut each: impl FnMut(&LrPoint),
 ) -> Result<LrRange, TrainError> {
-    let kept = values(learner.variables)?;
-    let result = run(learner, loader, recipe, device, sweep, &mut each);
-    for (variable, value) in learner.variables.iter().zip(&kept) {
-        variable.var.set(value)?;
-    }
-    let (points, diverged) = result?;
+    let (points, diverged) =
+        learner.unchanged(|| run(learner, loader, recipe, device, sweep, &mut each))?;
     Ok(LrRange { steepest: steepest(&points), min_tenth: min_tenth(&points), points, diverged })
-}
-
-/// Copies of the variables' values.
-pub(crate) fn values(variables: &[Variable]) -> candle_core::Result<Vec<Tensor>> {
-    variables.iter().map(|variable| variable.var.as_detached_tensor().copy()).collect()
 }
 
 fn run(
@@ -169,13 +160,17 @@ fn min_tenth(points: &[LrPoint]) -> Option<f64> {
     Some(points[lowest].learning_rate / 10.0)
 }
 
-/// Learning rate with the smallest slope of the smoothed loss over the logarithm of the learning
-/// rate, which grows evenly; between the scattered beginning and the lowest loss.
+/// Learning rate around which the smoothed loss falls most, over the logarithm of the learning rate,
+/// which grows evenly; between the scattered beginning and the lowest loss. The fall is that over a
+/// tenth of the sweep: from one step to the next it is mostly the batches' scatter.
 fn steepest(points: &[LrPoint]) -> Option<f64> {
-    let (first, last) = (points.len() / SETTLED, lowest(points)?);
-    let slope = |at: usize| points[at + 1].smoothed - points[at].smoothed;
-    let at = (first..last).min_by(|&a, &b| slope(a).total_cmp(&slope(b)))?;
-    (slope(at) < 0.0).then(|| points[at].learning_rate)
+    let reach = points.len() / (2 * SETTLED);
+    let (first, last) = (points.len() / SETTLED + reach, lowest(points)?);
+    let fall = |at: usize| {
+        points[at - reach].smoothed - points[(at + reach).min(points.len() - 1)].smoothed
+    };
+    let at = (first..last).max_by(|&a, &b| fall(a).total_cmp(&fall(b)))?;
+    (fall(at) > 0.0).then(|| points[at].learning_rate)
 }
 
 #[cfg(test)]
