@@ -6,8 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use candle_core::Device;
 use cifar_data::{Cifar10, Dataset, Loader, LoaderConfig, Split, stratified_split};
+use cifar_metrics::Evaluation;
 use cifar_models::Model;
-use cifar_train::{Learner, Recipe};
+use cifar_train::{Learner, Recipe, evaluate_each};
 
 use crate::args::SourceArgs;
 use crate::console::Console;
@@ -71,9 +72,24 @@ pub(crate) fn eval_loader(
 }
 
 /// All images of `dataset`, as they are.
-pub(crate) fn whole_eval_loader(dataset: Dataset, recipe: &Recipe) -> anyhow::Result<Loader> {
-    let indices = (0..dataset.len() as u32).collect();
-    eval_loader(&Arc::new(dataset), indices, recipe)
+pub(crate) fn whole_eval_loader(dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<Loader> {
+    eval_loader(dataset, (0..dataset.len() as u32).collect(), recipe)
+}
+
+/// What `model` makes of the images of `loader`: the figures, and each image's predicted class with
+/// its probability.
+pub(crate) fn predict(
+    model: &Model,
+    loader: &Loader,
+    recipe: &Recipe,
+    device: &Device,
+) -> anyhow::Result<(Evaluation, Vec<(usize, f64)>)> {
+    let mut predictions = Vec::new();
+    let each = |logits: &[f32], n: usize| {
+        predictions.extend(logits.chunks_exact(logits.len() / n).map(cifar_metrics::prediction));
+    };
+    let evaluation = evaluate_each(&learner(model), loader, device, recipe.arithmetic(), each)?;
+    Ok((evaluation, predictions))
 }
 
 /// The recipe's network with fresh weights.

@@ -68,15 +68,12 @@ fn verdict(range: &LrRange, learning_rate: f64) -> String {
         let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
         format!("{name:<22}{value:>8}  {meaning}\n")
     };
-    let mut text = row(
-        "steepest descent",
-        range.steepest,
-        "where the loss falls fastest: a good peak for one cycle, a bold constant",
-    );
+    let mut text =
+        row("steepest descent", range.steepest, "where the loss falls fastest: often a good peak");
     text += &row(
         "lowest loss / 10",
         range.min_tenth,
-        "a tenth of where the loss is lowest: rarely too high",
+        "a tenth of where the loss is lowest: often a good constant",
     );
     text += &row("the recipe's", Some(learning_rate), "optimizer.learning-rate");
     text += match range.diverged {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use candle_core::Device;
-use cifar_data::Cifar10;
+use cifar_data::{Cifar10, Dataset};
 use cifar_metrics::Evaluation;
 use cifar_models::Model;
 use cifar_train::{
     CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Precision, Recipe, RunFolder, Slot,
-    Summary, Surroundings, Trainer, evaluate,
+    Summary, Surroundings, Trainer,
 };
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ use crate::progress::Progress;
 use crate::tables::{self, grouped};
 use crate::tensorboard::Board;
 use crate::trace::Trace;
-use crate::{host, interrupt, recipes, session};
+use crate::{host, interrupt, pictures, recipes, session};
 
 /// The JSON document of an interrupted run.
 #[derive(Serialize)]
@@ -115,7 +115,9 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     let slot = checkpoints.reported();
     let test = test(&data, &recipe, &model, &checkpoints, slot, &device)?;
     if let Some(board) = &mut board {
-        board.test(state.step, &test);
+        let title = format!("Surest mistakes on the test images after step {}", state.step);
+        let mistakes = pictures::surest_mistakes(&title, &test.predictions, &test.images);
+        board.test(state.step, &test.evaluation, mistakes);
         if outcome != Outcome::StepLimit {
             board.end_of_run(state.step);
         }
@@ -129,9 +131,10 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
         run: run.path().to_owned(),
     };
     let parameters = session::learner(&model).n_parameters();
-    let summary = Summary::new(&recipe, &state, parameters, &test, slot.folder(), around);
+    let summary =
+        Summary::new(&recipe, &state, parameters, &test.evaluation, slot.folder(), around);
     run.write_json("summary.json", &summary)?;
-    run.write_json("evaluation.json", &test)?;
+    run.write_json("evaluation.json", &test.evaluation)?;
     console.line(format!("\n{}", tables::summary(&summary)))?;
     if outcome == Outcome::StepLimit {
         console
@@ -225,6 +228,13 @@ fn resume_hint(run: &RunFolder, args: &TrainArgs) -> String {
     hint
 }
 
+/// The test images, and what the checkpoint `slot` makes of them.
+struct Test {
+    images: Arc<Dataset>,
+    evaluation: Evaluation,
+    predictions: Vec<(usize, f64)>,
+}
+
 fn test(
     data: &Cifar10,
     recipe: &Recipe,
@@ -232,8 +242,10 @@ fn test(
     checkpoints: &CheckpointStore,
     slot: Slot,
     device: &Device,
-) -> anyhow::Result<Evaluation> {
+) -> anyhow::Result<Test> {
     model.load_weights(&checkpoints.evaluation_weights(slot)?)?;
-    let loader = session::whole_eval_loader(data.test()?, recipe)?;
-    Ok(evaluate(&session::learner(model), &loader, device, recipe.arithmetic())?)
+    let images = Arc::new(data.test()?);
+    let loader = session::whole_eval_loader(&images, recipe)?;
+    let (evaluation, predictions) = session::predict(model, &loader, recipe, device)?;
+    Ok(Test { images, evaluation, predictions })
 }
