@@ -92,7 +92,7 @@ pub(crate) fn drawing(title: &str, range: &LrRange) -> Drawing {
     let points: Vec<LrRangePoint> = range.points.iter().map(point).collect();
     let mark = |name: &str, value: Option<f64>| {
         value.map(|learning_rate| LrMark {
-            name: format!("{name} {learning_rate:.1e}"),
+            name: format!("{name}: {learning_rate:.1e}"),
             learning_rate,
         })
     };
