@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use candle_core::Device;
-use cifar_data::{Batch, Cifar10, Dataset, Duplicates, Loader, Split};
+use cifar_data::{Batch, Cifar10, Dataset, Duplicates, Loader};
 use cifar_models::Model;
 use cifar_train::doctor::{self, Finding, Level};
 use cifar_train::{LrSweep, Recipe, RunFolder, Slot, Snapshot, evaluate, lr_range_test};
@@ -49,8 +49,10 @@ pub(crate) fn run(args: &DoctorArgs, console: &mut Console) -> anyhow::Result<Ex
     let (device, _) = host::device(&args.compute)?;
     let data = session::open_data(&args.source, console)?;
     let train = Arc::new(data.train()?);
-    let split = session::split(&train, &recipe)?;
-    let mut patient = Patient { recipe: &recipe, device, train, split, console, found: Vec::new() };
+    let images = session::split(&train, &recipe)?.train;
+    let loader = session::train_loader(&train, images.clone(), &recipe)?;
+    let found = Vec::new();
+    let mut patient = Patient { recipe: &recipe, device, train, images, loader, console, found };
     patient.examine_data(&data)?;
     patient.examine_recipe()?;
     if let Some(run) = &run {
@@ -76,7 +78,9 @@ struct Patient<'a> {
     recipe: &'a Recipe,
     device: Device,
     train: Arc<Dataset>,
-    split: Split,
+    /// Those of them that train.
+    images: Vec<u32>,
+    loader: Loader,
     console: &'a mut Console,
     found: Vec<Finding>,
 }
@@ -94,8 +98,7 @@ impl Patient<'_> {
     /// The recipe's schedule, and its network with fresh weights.
     fn examine_recipe(&mut self) -> anyhow::Result<()> {
         let recipe = self.recipe;
-        let loader = session::train_loader(&self.train, self.split.train.clone(), recipe)?;
-        self.add(doctor::schedule(recipe, n_steps(recipe, &loader)))?;
+        self.add(doctor::schedule(recipe, self.n_steps()))?;
         let n_classes = self.train.class_names().len();
         let model = session::new_model(recipe, n_classes, &self.device)?;
         let (learner, device) = (session::learner(&model), self.device.clone());
@@ -116,7 +119,7 @@ impl Patient<'_> {
         let sweep = LrSweep::new(SWEEP_FROM, to, steps)?;
         let mut ticker = Ticker::new(self.console, "Sweeping the learning rate: step");
         let mut n_done = 0;
-        let range = lr_range_test(&learner, &loader, recipe, &device, sweep, |point| {
+        let range = lr_range_test(&learner, &self.loader, recipe, &device, sweep, |point| {
             n_done += 1;
             ticker.tell(n_done, steps, point.loss);
         })?;
@@ -126,18 +129,21 @@ impl Patient<'_> {
 
     /// The last checkpoint of a run.
     fn examine_run(&mut self, run: &RunFolder) -> anyhow::Result<()> {
-        let Snapshot { state, .. } = run.checkpoints().load(Slot::Last)?;
+        let checkpoints = run.checkpoints();
+        if !checkpoints.contains(Slot::Last) {
+            return Ok(self.console.line("The run has no checkpoint yet to look at")?);
+        }
+        let Snapshot { state, .. } = checkpoints.load(Slot::Last)?;
         let recipe = self.recipe;
         self.console.line(format!("Checkpoint after step {}:", state.step))?;
-        let loader = session::train_loader(&self.train, self.split.train.clone(), recipe)?;
-        self.add(doctor::checkpoint_length(state.total_steps, n_steps(recipe, &loader)))?;
-        let weights = run.checkpoints().evaluation_weights(Slot::Last)?;
+        self.add(doctor::checkpoint_length(state.total_steps, self.n_steps()))?;
+        let weights = checkpoints.evaluation_weights(Slot::Last)?;
         let n_classes = self.train.class_names().len();
         let model = session::load_model(&recipe.model, n_classes, &weights, &self.device)?;
         let batch = self.batch()?;
         self.examine_weights(&model, &batch)?;
         if let Some(logged) = state.train_accuracy {
-            let some = self.split.train.iter().copied().take(N_EVALUATED).collect();
+            let some = self.images.iter().copied().take(N_EVALUATED).collect();
             let images = session::eval_loader(&self.train, some, recipe)?;
             let learner = session::learner(&model);
             let evaluation = evaluate(&learner, &images, &self.device, recipe.arithmetic())?;
@@ -155,9 +161,14 @@ impl Patient<'_> {
         self.add(doctor::dead_activations(&outputs))
     }
 
+    /// Optimiser steps of the recipe.
+    fn n_steps(&self) -> usize {
+        self.recipe.epochs as usize * self.loader.n_batches()
+    }
+
     /// A few training images as they are.
     fn batch(&self) -> anyhow::Result<Batch> {
-        let some = self.split.train.iter().copied().take(doctor::OVERFIT_IMAGES).collect();
+        let some = self.images.iter().copied().take(doctor::OVERFIT_IMAGES).collect();
         let mut batches = session::eval_loader(&self.train, some, self.recipe)?.epoch(0);
         batches.next().context("there is no training image")
     }
@@ -178,10 +189,6 @@ impl Patient<'_> {
         self.found.push(finding);
         Ok(())
     }
-}
-
-fn n_steps(recipe: &Recipe, loader: &Loader) -> usize {
-    recipe.epochs as usize * loader.n_batches()
 }
 
 /// Says how far a slow check is.

@@ -234,23 +234,29 @@ fn parts(times: &TimeTotals) -> [f64; 7] {
 
 #[test]
 fn the_parts_of_the_time_follow_one_another_and_nearly_make_up_the_whole() {
-    let (recipe, tiny, dir) = (recipe(&[]), Tiny::new(), tempfile::tempdir().unwrap());
-    let mut sleeper = Sleeper::default();
-    let mut trainer = trainer(&tiny, &recipe, Some(dir.path()));
-    trainer.fit(no_limit(), &mut [&mut sleeper]).unwrap();
-    for pair in sleeper.0.windows(2) {
-        let [one, next] = [pair[0].times, pair[1].times];
-        assert!(one.begun + one.total() + NAP <= next.begun, "{one:?} overlaps {next:?}");
-        assert_eq!(pair[0].secs, one.total().as_secs_f64());
+    let recipe = recipe(&[]);
+    let mut rests = Vec::new();
+    // A busy machine may hold the thread up where no part is measured, but hardly each time.
+    while rests.iter().all(|&rest| rest >= 0.1) {
+        assert!(rests.len() < 5, "shares of the time in no part: {rests:?}");
+        let (tiny, dir) = (Tiny::new(), tempfile::tempdir().unwrap());
+        let mut sleeper = Sleeper::default();
+        let mut trainer = trainer(&tiny, &recipe, Some(dir.path()));
+        trainer.fit(no_limit(), &mut [&mut sleeper]).unwrap();
+        for pair in sleeper.0.windows(2) {
+            let [one, next] = [pair[0].times, pair[1].times];
+            assert!(one.begun + one.total() + NAP <= next.begun, "{one:?} overlaps {next:?}");
+            assert_eq!(pair[0].secs, one.total().as_secs_f64());
+        }
+        let TrainState { times, elapsed_secs, train_secs, .. } = *trainer.state();
+        assert!(parts(&times).iter().all(|&secs| secs > 0.0), "{times:?}");
+        assert!(times.observer_secs >= 12.0 * NAP.as_secs_f64());
+        let steps =
+            times.data_secs + times.forward_secs + times.backward_secs + times.optimizer_secs;
+        assert!(steps >= train_secs * (1.0 - 1e-9), "{times:?}");
+        assert!(times.sum() <= elapsed_secs, "{times:?} in {elapsed_secs} s");
+        rests.push(1.0 - times.sum() / elapsed_secs);
     }
-    let TrainState { times, elapsed_secs, train_secs, .. } = *trainer.state();
-    assert!(parts(&times).iter().all(|&secs| secs > 0.0), "{times:?}");
-    assert!(times.observer_secs >= 12.0 * NAP.as_secs_f64());
-    let steps = times.data_secs + times.forward_secs + times.backward_secs + times.optimizer_secs;
-    assert!(steps >= train_secs, "{times:?}");
-    assert!(times.sum() <= elapsed_secs, "{times:?} in {elapsed_secs} s");
-    // All but ending the workers of three epochs, of which there are none.
-    assert!(elapsed_secs - times.sum() < 0.2 * elapsed_secs, "{times:?} in {elapsed_secs} s");
 }
 
 #[test]
