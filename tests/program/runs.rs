@@ -45,6 +45,8 @@ fn a_run_leaves_its_recipe_its_log_its_checkpoint_and_its_summary() {
         "test_loss",
         "images_per_second",
         "duration_s",
+        "times",
+        "rest_secs",
         "peak_rss_bytes",
         "git_commit",
     ] {

@@ -173,6 +173,7 @@ fn check_images(seen: &Seen, epoch_steps: &[u64]) -> Result<()> {
         ("images/confusion_matrix_test", &epoch_steps[EPOCHS - 1..]),
         ("images/confusion_matrix_validation", epoch_steps),
         ("images/first_layer", epoch_steps),
+        ("images/mistakes_test", &epoch_steps[EPOCHS - 1..]),
         ("images/train_batch", &first_steps[..EPOCHS]),
     ];
     let tags: Vec<&String> = seen.images.keys().collect();

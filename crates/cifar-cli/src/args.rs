@@ -1,14 +1,18 @@
 //! What the user may type.
 
+mod doctor;
+mod explain;
+mod lr_find;
+
 use std::path::PathBuf;
 
 use cifar_train::TestTimeAugmentation;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-mod explain;
-
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
+pub(crate) use lr_find::LrFindArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -45,6 +49,8 @@ impl Cli {
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
             Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
             Command::Models(args) => args.json,
+            Command::LrFind(args) => args.json,
+            Command::Doctor(args) => args.json,
             Command::Bench(args) => args.json,
             Command::Completions { .. } => false,
         }
@@ -65,6 +71,10 @@ pub(crate) enum Command {
     Data(DataArgs),
     /// List the networks, or one network layer by layer
     Models(ModelsArgs),
+    /// Find which learning rates are worth trying: a short sweep over all of them
+    LrFind(LrFindArgs),
+    /// Look for what usually goes wrong: data, recipe, network, learning rate, checkpoint
+    Doctor(DoctorArgs),
     /// Measure how fast training and evaluation run on this machine
     Bench(BenchArgs),
     /// Print a completion script for a shell
@@ -127,6 +137,9 @@ pub(crate) struct TrainArgs {
     /// Leave histograms of weights and gradients out of the event file
     #[arg(long)]
     pub(crate) no_histograms: bool,
+    /// Write what each thread did when, to look at in <https://ui.perfetto.dev>
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

@@ -3,8 +3,10 @@
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod data;
+pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod explain;
+pub(crate) mod lr_find;
 pub(crate) mod models;
 pub(crate) mod plot;
 pub(crate) mod train;

@@ -12,6 +12,7 @@ mod recipes;
 mod session;
 mod tables;
 mod tensorboard;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,8 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => commands::explain::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Models(args) => commands::models::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::LrFind(args) => commands::lr_find::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(args) => commands::doctor::run(args, console),
         Command::Bench(args) => commands::bench::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => {
             commands::completions::run(*shell).map(|()| ExitCode::SUCCESS)

@@ -1,9 +1,18 @@
-//! Pictures of what a network is given.
+//! Pictures of what a network is given and of what it makes of it, and pictures as files.
 
-use cifar_data::{Batch, Normalization};
-use cifar_report::{Drawing, Picture, picture_grid};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cifar_data::{Batch, Dataset, Normalization};
+use cifar_report::{Drawing, Format, Picture, Prediction, picture_grid, prediction_grid};
+
+use crate::args::PictureFormat;
 
 const COLUMNS: usize = 8;
+/// Pictures of a page of predictions, and of a row of it.
+const N_PREDICTIONS: usize = 36;
+const PREDICTION_COLUMNS: usize = 6;
 /// Values of an image.
 const IMAGE_LEN: usize = 3 * 32 * 32;
 
@@ -40,4 +49,58 @@ fn pixels(batch: &Batch, normalization: &Normalization) -> Vec<u8> {
         (255.0 * (value * std[plane(i)] + mean[plane(i)])).round() as u8
     };
     batch.images.iter().enumerate().map(colour).collect()
+}
+
+/// The first of the images `indices`, each with its true class, its predicted one and the
+/// probability of that. `predicted`: class and probability of every image.
+pub(crate) fn predictions(
+    title: &str,
+    indices: &[usize],
+    predicted: &[(usize, f64)],
+    images: &Dataset,
+) -> Drawing {
+    let names = images.class_names();
+    let shown = indices.iter().take(N_PREDICTIONS).map(|&index| Prediction {
+        pixels: images.image(index),
+        truth: &names[usize::from(images.label(index))],
+        predicted: &names[predicted[index].0],
+        probability: predicted[index].1,
+    });
+    prediction_grid(title, &shown.collect::<Vec<_>>(), PREDICTION_COLUMNS)
+}
+
+/// The mistakes with the highest probability, the surest first.
+pub(crate) fn surest_mistakes(
+    title: &str,
+    predicted: &[(usize, f64)],
+    images: &Dataset,
+) -> Drawing {
+    let wrong = |&index: &usize| predicted[index].0 != usize::from(images.label(index));
+    let mut mistakes: Vec<usize> = (0..predicted.len()).filter(wrong).collect();
+    mistakes.sort_by(|&a, &b| predicted[b].1.total_cmp(&predicted[a].1));
+    predictions(title, &mistakes, predicted, images)
+}
+
+/// Saves a drawing as `folder/NAME.png`, `.svg`, or both; makes the folder.
+pub(crate) fn save(
+    folder: &Path,
+    name: &str,
+    drawing: &Drawing,
+    format: PictureFormat,
+) -> anyhow::Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder).with_context(|| {
+        format!("cannot create {}; choose another folder with --out", folder.display())
+    })?;
+    let formats = match format {
+        PictureFormat::Png => &[Format::Png][..],
+        PictureFormat::Svg => &[Format::Svg],
+        PictureFormat::Both => &[Format::Png, Format::Svg],
+    };
+    let mut files = Vec::new();
+    for &format in formats {
+        let path = folder.join(format!("{name}.{}", format.extension()));
+        drawing.save(&path, format)?;
+        files.push(path);
+    }
+    Ok(files)
 }

@@ -130,7 +130,7 @@ impl Observer for Progress<'_> {
                 "No better validation accuracy for {patience} epochs: stopping early"
             )),
             Event::StepTensors(_) => Ok(()),
-            Event::Saved { path, step } => {
+            Event::Saved { path, step, .. } => {
                 tracing::debug!(path = %path.display(), step, "saved");
                 Ok(())
             }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use candle_core::Device;
 use cifar_data::{Cifar10, Dataset, Loader, LoaderConfig, Split, stratified_split};
+use cifar_metrics::Evaluation;
 use cifar_models::Model;
-use cifar_train::{Learner, Recipe, RunFolder, Slot, Whitening};
+use cifar_train::{
+    Learner, Recipe, RunFolder, Slot, TestTimeAugmentation, Whitening, evaluate_views,
+};
 
 use crate::args::{CheckpointName, SourceArgs};
 use crate::console::Console;
@@ -71,9 +74,26 @@ pub(crate) fn eval_loader(
 }
 
 /// All images of `dataset`, as they are.
-pub(crate) fn whole_eval_loader(dataset: Dataset, recipe: &Recipe) -> anyhow::Result<Loader> {
-    let indices = (0..dataset.len() as u32).collect();
-    eval_loader(&Arc::new(dataset), indices, recipe)
+pub(crate) fn whole_eval_loader(dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<Loader> {
+    eval_loader(dataset, (0..dataset.len() as u32).collect(), recipe)
+}
+
+/// What `model` makes of the images of `loader`, by as many views as the recipe says: the figures, and
+/// each image's predicted class with its probability.
+pub(crate) fn predict(
+    model: &Model,
+    loader: &Loader,
+    recipe: &Recipe,
+    device: &Device,
+) -> anyhow::Result<(Evaluation, Vec<(usize, f64)>)> {
+    let mut predictions = Vec::new();
+    let each = |logits: &[f32], n: usize| {
+        predictions.extend(logits.chunks_exact(logits.len() / n).map(cifar_metrics::prediction));
+    };
+    let views = recipe.test_time_augmentation.unwrap_or(TestTimeAugmentation::None);
+    let (learner, arithmetic) = (learner(model), recipe.arithmetic());
+    let evaluation = evaluate_views(&learner, loader, device, arithmetic, views, each)?;
+    Ok((evaluation, predictions))
 }
 
 /// The recipe's network with fresh weights.
@@ -86,21 +106,23 @@ pub(crate) fn new_model(
     Ok(Model::initialise(net, recipe.seed, device)?)
 }
 
-/// Whitens the network's first layer by the first of the training images `indices`, where the recipe
-/// asks for it.
-pub(crate) fn whiten(
-    model: &Model,
+/// The recipe's network as its training begins: with fresh weights, and its first layer whitened by
+/// the first of the training images `indices` where the recipe asks for it.
+pub(crate) fn untrained_model(
+    recipe: &Recipe,
     dataset: &Arc<Dataset>,
     indices: &[u32],
-    recipe: &Recipe,
-) -> anyhow::Result<()> {
-    let Some(Whitening { images, eps }) = recipe.whitening else { return Ok(()) };
+    device: &Device,
+) -> anyhow::Result<Model> {
+    let model = new_model(recipe, dataset.class_names().len(), device)?;
+    let Some(Whitening { images, eps }) = recipe.whitening else { return Ok(model) };
     if images > indices.len() {
         bail!("`whitening.images` is {images}, there are only {} training images", indices.len());
     }
     let loader = eval_loader(dataset, indices[..images].to_vec(), recipe)?;
     let pixels: Vec<f32> = loader.epoch(0).flat_map(|batch| batch.images).collect();
-    Ok(model.whiten(&pixels, eps)?)
+    model.whiten(&pixels, eps)?;
+    Ok(model)
 }
 
 /// A network with the weights in `path`.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use cifar_metrics::{ClassMetrics, Evaluation};
-use cifar_train::Summary;
+use cifar_train::{Summary, TimeTotals};
 
 /// Side on which a column's cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +176,9 @@ pub(crate) fn summary(summary: &Summary) -> String {
         ("epochs, steps", format!("{}, {}", summary.epochs, grouped(summary.steps as u64))),
         ("training speed", format!("{:.0} images/s", summary.images_per_second)),
         ("duration", duration(summary.duration_s)),
+    ];
+    let times = summary.times.iter().flat_map(|times| time_rows(times, summary.duration_s));
+    let last_rows = [
         (
             "peak memory",
             summary
@@ -184,7 +187,26 @@ pub(crate) fn summary(summary: &Summary) -> String {
         ),
         ("run folder", summary.run.display().to_string()),
     ];
-    rows.map(|(name, value)| format!("{name:<20}  {value}")).join("\n")
+    let rows = rows.into_iter().chain(times).chain(last_rows);
+    rows.map(|(name, value)| format!("{name:<20}  {value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// What a run's time went into, with its share of `whole` seconds.
+fn time_rows(times: &TimeTotals, whole: f64) -> [(&'static str, String); 8] {
+    [
+        ("  waiting for data", times.data_secs),
+        ("  forward", times.forward_secs),
+        ("  backward", times.backward_secs),
+        ("  optimiser", times.optimizer_secs),
+        ("  validation", times.evaluation_secs),
+        ("  checkpoints", times.checkpoint_secs),
+        ("  logs and progress", times.observer_secs),
+        ("  rest", whole - times.sum()),
+    ]
+    .map(|(name, secs)| {
+        let share = if whole > 0.0 { 100.0 * secs / whole } else { 0.0 };
+        (name, format!("{share:4.1} %  {}", duration(secs)))
+    })
 }
 
 #[cfg(test)]

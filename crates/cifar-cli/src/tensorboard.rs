@@ -8,7 +8,7 @@ use candle_core::{DType, Tensor};
 use cifar_data::Normalization;
 use cifar_metrics::{ConfusionMatrix, Evaluation};
 use cifar_report::tensorboard::{EventFileError, EventWriter, Hparam};
-use cifar_report::{CellText, confusion_matrix, first_layer_filters};
+use cifar_report::{CellText, Drawing, confusion_matrix, first_layer_filters};
 use cifar_train::{
     EpochReport, Event, Observer, Recipe, RunFolder, Start, StepReport, StepTensors,
 };
@@ -53,12 +53,13 @@ impl Board {
         })
     }
 
-    /// The result on the test images, after `step` steps.
-    pub(crate) fn test(&mut self, step: usize, test: &Evaluation) {
+    /// The result on the test images, after `step` steps, and the `mistakes` among it.
+    pub(crate) fn test(&mut self, step: usize, test: &Evaluation, mistakes: Drawing) {
         let names = Arc::clone(&self.class_names);
         let Some(writer) = &mut self.writer else { return };
         writer.scalars(step, &[("test/accuracy", test.top1), ("test/loss", test.loss)]);
         draw_confusion(writer, "images/confusion_matrix_test", step, names, &test.confusion);
+        writer.image("images/mistakes_test", step, move || mistakes);
     }
 
     /// The run has come to its end after `step` steps.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use std::{panic, thread};
 
 use crate::batch::Batch;
@@ -140,6 +141,17 @@ impl EpochPlan {
     }
 }
 
+/// Who made a batch, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preparation {
+    /// The worker thread, counted from 0.
+    pub worker: usize,
+    /// When it began to.
+    pub begun: Instant,
+    /// How long it took, without the wait for whoever takes the batch.
+    pub took: Duration,
+}
+
 /// The batches of one epoch, in order.
 ///
 /// Worker `w` of `n` makes batches `w`, `w + n`, `w + 2n`, …, and waits when a few of them are
@@ -151,11 +163,12 @@ pub struct Batches {
     remaining: Range<usize>,
     workers: Vec<Worker>,
     next_worker: usize,
+    preparation: Option<Preparation>,
 }
 
 #[derive(Debug)]
 struct Worker {
-    batches: Receiver<Batch>,
+    batches: Receiver<(Batch, Preparation)>,
     thread: JoinHandle<()>,
 }
 
@@ -165,18 +178,25 @@ impl Batches {
         let spawn = |worker_idx| {
             let (plan, own) = (Arc::clone(&plan), remaining.clone().skip(worker_idx));
             let (sender, batches) = sync_channel(READY_PER_WORKER);
-            let work = move || send_batches(&plan, own.step_by(n_workers), &sender);
+            let work = move || send_batches(&plan, own.step_by(n_workers), worker_idx, &sender);
             Worker { batches, thread: thread::spawn(work) }
         };
         let workers = (0..n_workers).map(spawn).collect();
-        Self { plan, remaining, workers, next_worker: 0 }
+        Self { plan, remaining, workers, next_worker: 0, preparation: None }
+    }
+
+    /// How the batch that was taken last was made; none before the first, and where no worker made
+    /// it.
+    pub fn preparation(&self) -> Option<Preparation> {
+        self.preparation
     }
 
     /// Takes the next batch from the worker whose turn it is.
     fn receive(&mut self) -> Batch {
         let worker_idx = self.next_worker;
         self.next_worker = (worker_idx + 1) % self.workers.len();
-        if let Ok(batch) = self.workers[worker_idx].batches.recv() {
+        if let Ok((batch, preparation)) = self.workers[worker_idx].batches.recv() {
+            self.preparation = Some(preparation);
             return batch;
         }
         self.remaining = 0..0;
@@ -192,10 +212,14 @@ impl Batches {
 fn send_batches(
     plan: &EpochPlan,
     batches: impl Iterator<Item = usize>,
-    sender: &SyncSender<Batch>,
+    worker: usize,
+    sender: &SyncSender<(Batch, Preparation)>,
 ) {
     for batch_idx in batches {
-        if sender.send(plan.batch(batch_idx)).is_err() {
+        let begun = Instant::now();
+        let batch = plan.batch(batch_idx);
+        let preparation = Preparation { worker, begun, took: begun.elapsed() };
+        if sender.send((batch, preparation)).is_err() {
             return;
         }
     }

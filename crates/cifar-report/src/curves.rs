@@ -43,7 +43,7 @@ pub struct EpochPoint {
 const STEPS: &str = "optimiser steps";
 /// Height of the data of a picture of two panels, and of one.
 const HALF_HEIGHT: u32 = 240;
-const WHOLE_HEIGHT: u32 = 320;
+pub(crate) const WHOLE_HEIGHT: u32 = 320;
 
 /// Loss and accuracy, one above the other: the batches' loss pale with its running mean, the
 /// validation after each epoch where there was one, and the epoch with the best accuracy.
@@ -149,7 +149,7 @@ fn values(series: &[Series]) -> impl Iterator<Item = f64> {
     series.iter().flat_map(|series| series.points.iter().map(|point| point.1))
 }
 
-fn line(colour: Rgb<u8>) -> Stroke {
+pub(crate) fn line(colour: Rgb<u8>) -> Stroke {
     Stroke { colour, width: BOLD, dashed: false }
 }
 

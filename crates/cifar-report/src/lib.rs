@@ -1,5 +1,5 @@
 //! Pictures of data and results, drawn without system fonts, [what speaks for a
-//! prediction](explain), and [event files](tensorboard) for TensorBoard.
+//! prediction](explain), [event files](tensorboard) for TensorBoard, and [traces](trace) for Perfetto.
 //!
 //! Every drawing function returns a [`Drawing`] of the size its content needs, in one look: the fonts,
 //! colours and margins of one theme, a title at the top left, text that never overlaps and is
@@ -32,6 +32,7 @@ mod filters;
 mod frame;
 mod header;
 mod legend;
+mod lr_range;
 mod overlay;
 mod picture_grid;
 mod raster;
@@ -43,6 +44,7 @@ mod svg;
 pub mod tensorboard;
 mod text;
 mod theme;
+pub mod trace;
 
 #[cfg(test)]
 mod probe;
@@ -56,6 +58,7 @@ pub use explanation_page::{ExplainedPicture, explanation_page};
 pub use feature_map_page::feature_map_page;
 pub use filters::first_layer_filters;
 pub use image::RgbImage;
+pub use lr_range::{LrMark, LrRangePoint, lr_range};
 pub use overlay::{overlay, rgb_image};
 pub use picture_grid::{Picture, Prediction, picture_grid, prediction_grid};
 pub use reliability::reliability_diagram;

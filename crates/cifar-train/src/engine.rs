@@ -1,5 +1,7 @@
 //! What computes a learner's passes: candle's autograd, or on a CPU the planned executor.
 
+use std::time::{Duration, Instant};
+
 use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, Layout, Tensor, bail};
 use cifar_data::Batch;
 use cifar_kernels::loss;
@@ -39,6 +41,8 @@ pub struct Pass {
     /// Gradient of the loss for each trainable variable, in order; empty where the loss is not
     /// finite. The next batch's may take their place.
     pub gradients: Vec<Tensor>,
+    /// Time that logits and loss took; the rest of the call went into the gradients.
+    pub forward: Duration,
 }
 
 impl Engine {
@@ -82,20 +86,22 @@ impl Engine {
     ) -> Result<Pass, TrainError> {
         let n_images = batch.len();
         let micro_size = n_images.div_ceil(recipe.gradient_accumulation).max(1);
-        let mut whole = Pass { loss: 0.0, n_correct: 0, gradients: Vec::new() };
+        let mut whole =
+            Pass { loss: 0.0, n_correct: 0, gradients: Vec::new(), forward: Duration::ZERO };
         let mut start = 0;
         while start < n_images {
             let part = Part { batch, start, len: micro_size.min(n_images - start) };
             let share = part.len as f64 / n_images as f64;
             let smoothing = recipe.label_smoothing;
-            let (loss, n_correct) = match self {
+            let forward = match self {
                 Self::Autograd(device) => {
                     part.autograd(learner, smoothing, share, device, &mut whole.gradients)?
                 }
                 Self::Planned(planned) => part.planned(planned, smoothing, share)?,
             };
-            whole.loss += loss * share;
-            whole.n_correct += n_correct;
+            whole.loss += forward.loss * share;
+            whole.n_correct += forward.n_correct;
+            whole.forward += forward.took;
             if !whole.loss.is_finite() {
                 whole.gradients.clear();
                 return Ok(whole);
@@ -116,6 +122,13 @@ struct Part<'a> {
     len: usize,
 }
 
+/// What a part's forward pass gives.
+struct Forward {
+    loss: f64,
+    n_correct: usize,
+    took: Duration,
+}
+
 impl Part<'_> {
     /// Loss and hits; the gradients, times `share`, are added to `sums`.
     fn autograd(
@@ -125,7 +138,8 @@ impl Part<'_> {
         share: f64,
         device: &Device,
         sums: &mut Vec<Tensor>,
-    ) -> Result<(f64, usize), TrainError> {
+    ) -> Result<Forward, TrainError> {
+        let begun = Instant::now();
         let images = self.batch.image_tensor(device)?.narrow(0, self.start, self.len)?;
         let labels = self.batch.label_tensor(device)?.narrow(0, self.start, self.len)?;
         let logits = learner.module.forward_t(&images, true)?;
@@ -133,6 +147,7 @@ impl Part<'_> {
         let hits = logits.argmax(D::Minus1)?.eq(&labels)?.to_dtype(DType::F32)?.sum_all()?;
         let (value, n_correct) =
             (f64::from(loss.to_scalar::<f32>()?), hits.to_scalar::<f32>()? as usize);
+        let took = begun.elapsed();
         if value.is_finite() {
             let mut store = loss.backward()?;
             for (i, variable) in learner.variables.iter().filter(|v| v.trainable).enumerate() {
@@ -143,7 +158,7 @@ impl Part<'_> {
                 add(sums, i, gradient)?;
             }
         }
-        Ok((value, n_correct))
+        Ok(Forward { loss: value, n_correct, took })
     }
 
     /// Loss and hits; the gradients, times `share`, are put in those of `planned`, or added to
@@ -153,7 +168,8 @@ impl Part<'_> {
         planned: &mut Planned,
         smoothing: f64,
         share: f64,
-    ) -> Result<(f64, usize), TrainError> {
+    ) -> Result<Forward, TrainError> {
+        let begun = Instant::now();
         let Planned { executor, gradients, dlogits } = planned;
         let image_len = self.batch.images.len() / self.batch.len();
         let images = &self.batch.images[self.start * image_len..][..self.len * image_len];
@@ -162,6 +178,7 @@ impl Part<'_> {
         dlogits.resize(logits.len(), 0.0);
         let value = loss::cross_entropy(logits, labels, smoothing, dlogits);
         let n_correct = n_correct(logits, labels);
+        let took = begun.elapsed();
         if value.is_finite() {
             if share != 1.0 {
                 dlogits.iter_mut().for_each(|gradient| *gradient *= share as f32);
@@ -171,7 +188,7 @@ impl Part<'_> {
                 gradient.inplace_op1(&Put { values, add: self.start > 0 })?;
             }
         }
-        Ok((value, n_correct))
+        Ok(Forward { loss: value, n_correct, took })
     }
 }
 

@@ -8,6 +8,8 @@ use cifar_metrics::Evaluation;
 use cifar_net::Variable;
 use serde::Serialize;
 
+use crate::times::{Span, StepTimes, TimeTotals};
+
 /// Something that happened in a run, in the order it happened.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -25,6 +27,8 @@ pub enum Event<'a> {
         path: &'a Path,
         /// Optimiser steps it holds.
         step: usize,
+        /// When it was written.
+        span: Span,
     },
     /// Validation accuracy has not improved for the recipe's patience.
     EarlyStop {
@@ -70,6 +74,9 @@ pub struct StepReport {
     pub n_images: usize,
     /// Seconds from handing the batch over to the end of the update, waiting for data included.
     pub secs: f64,
+    /// What they went into.
+    #[serde(skip)]
+    pub times: StepTimes,
 }
 
 /// The data and the tensors of one optimiser step. All is borrowed: whoever wants figures of them
@@ -102,6 +109,8 @@ pub struct EpochReport<'a> {
     pub validation: Option<ValidationReport<'a>>,
     /// Training throughput so far, in images per second.
     pub images_per_second: f64,
+    /// What the time of the run so far went into.
+    pub times: TimeTotals,
 }
 
 /// The validation result of one epoch.
@@ -116,6 +125,9 @@ pub struct ValidationReport<'a> {
     /// All figures.
     #[serde(skip)]
     pub evaluation: &'a Evaluation,
+    /// When it was worked out.
+    #[serde(skip)]
+    pub span: Span,
 }
 
 /// Listens to a run.

@@ -124,7 +124,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EpochReport, Event, JsonLines, Observer, StepReport};
+    use crate::{EpochReport, Event, JsonLines, Observer, StepReport, StepTimes, TimeTotals};
 
     fn log(path: &Path) {
         let mut log = JsonLines::open(path, 0).unwrap();
@@ -139,6 +139,7 @@ mod tests {
             gradient_norm: 3.0,
             n_images: 8,
             secs: 0.5,
+            times: StepTimes::at_once(),
         };
         log.observe(&Event::Step(step)).unwrap();
         let epoch = EpochReport {
@@ -148,6 +149,7 @@ mod tests {
             train_accuracy: 0.25,
             validation: None,
             images_per_second: 16.0,
+            times: TimeTotals::default(),
         };
         log.observe(&Event::Epoch(epoch)).unwrap();
     }

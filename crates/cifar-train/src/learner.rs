@@ -42,6 +42,20 @@ impl Learner<'_> {
         self.variables.iter().filter(|v| v.trainable).map(|v| v.var.elem_count()).sum()
     }
 
+    /// Runs `f`, then gives every variable the value back that it had before, also where `f` fails.
+    pub(crate) fn unchanged<T>(
+        &self,
+        f: impl FnOnce() -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
+        let copy = |v: &Variable| v.var.as_detached_tensor().copy();
+        let values = self.variables.iter().map(copy).collect::<Result<Vec<_>, _>>()?;
+        let result = f();
+        for (variable, value) in self.variables.iter().zip(&values) {
+            variable.var.set(value)?;
+        }
+        result
+    }
+
     /// Checks that `tensors` has exactly the variables' names and shapes.
     pub(crate) fn check_names(&self, tensors: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
         let resume = |reason| Err(TrainError::Resume { reason });

@@ -13,9 +13,11 @@
 //! - [`Trainer`]: the loop, with clipping, gradient accumulation, weight averaging, early
 //!   stopping, a guard against non-finite numbers, and exact resuming from any step.
 //! - [`RunFolder`], [`CheckpointStore`]: what a run leaves behind.
+//! - [`lr_range_test`]: which learning rates are worth trying; [`doctor`]: what is wrong.
 
 mod checkpoint;
 mod clip;
+pub mod doctor;
 mod early_stop;
 mod ema;
 mod engine;
@@ -24,6 +26,7 @@ mod evaluate;
 mod event;
 mod history;
 mod learner;
+mod lr_range;
 mod metrics_log;
 mod optimizer;
 mod recipe;
@@ -31,7 +34,10 @@ mod run_folder;
 mod schedule;
 mod state;
 mod summary;
+#[cfg(test)]
+mod test_learner;
 mod test_time;
+mod times;
 mod trainer;
 
 pub use checkpoint::{CheckpointError, CheckpointStore, Slot, Snapshot};
@@ -44,6 +50,7 @@ pub use evaluate::{evaluate, evaluate_each, evaluate_views};
 pub use event::{EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport};
 pub use history::{History, HistoryError, LoggedEpoch, LoggedStep, LoggedValidation};
 pub use learner::Learner;
+pub use lr_range::{LrPoint, LrRange, LrSweep, LrSweepError, lr_range_test};
 pub use metrics_log::{Csv, JsonLines};
 pub use optimizer::{
     AdamW, AdamWConfig, Muon, MuonConfig, Optimizer, OptimizerConfig, OptimizerStateError,
@@ -57,4 +64,5 @@ pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, Step
 pub use state::{RunningMeans, TrainState};
 pub use summary::{Summary, Surroundings};
 pub use test_time::TestTimeAugmentation;
+pub use times::{Span, StepTimes, TimeTotals};
 pub use trainer::{Limits, Outcome, Trainer};

@@ -112,6 +112,7 @@ fn open_kept(path: &Path, keep: impl Fn(&str) -> bool) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StepTimes;
 
     fn step(step: usize) -> StepReport {
         StepReport {
@@ -125,6 +126,7 @@ mod tests {
             gradient_norm: 1.0,
             n_images: 8,
             secs: 0.5,
+            times: StepTimes::at_once(),
         }
     }
 

@@ -189,6 +189,14 @@ impl Recipe {
         })
     }
 
+    /// What the gradients of a batch's mean loss are multiplied by before clipping.
+    pub fn loss_scale(&self, n_images: usize) -> f64 {
+        match self.loss_reduction {
+            Some(LossReduction::Sum) => n_images as f64,
+            Some(LossReduction::Mean) | None => 1.0,
+        }
+    }
+
     /// How a CPU computes the net.
     pub fn arithmetic(&self) -> Arithmetic {
         Arithmetic {

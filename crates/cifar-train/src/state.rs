@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::early_stop::BestSoFar;
+use crate::times::TimeTotals;
 
 /// Version of the checkpoint layout that this program writes.
 pub(crate) const FORMAT: u32 = 1;
@@ -39,6 +40,9 @@ pub struct TrainState {
     pub n_images: u64,
     /// Seconds since the start, evaluation and saving included, pauses excluded.
     pub elapsed_secs: f64,
+    /// What those seconds went into; zeros where an older program, which did not tell, saved it.
+    #[serde(default)]
+    pub times: TimeTotals,
 }
 
 /// Sums from which the means of an epoch come.
@@ -90,6 +94,7 @@ impl TrainState {
             train_secs: 0.0,
             n_images: 0,
             elapsed_secs: 0.0,
+            times: TimeTotals::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe::Recipe;
 use crate::state::TrainState;
+use crate::times::TimeTotals;
 
 /// `summary.json`: what a run was and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,8 +46,15 @@ pub struct Summary {
     pub tested: String,
     /// Training throughput, without evaluation and saving.
     pub images_per_second: f64,
-    /// Seconds from the start to the last checkpoint, pauses excluded.
+    /// Seconds of training over all sittings, validation and checkpoints included, pauses and the
+    /// test excluded.
     pub duration_s: f64,
+    /// What they went into; none in the summaries of older programs.
+    #[serde(default)]
+    pub times: Option<TimeTotals>,
+    /// Those of them that are in none of its parts.
+    #[serde(default)]
+    pub rest_secs: Option<f64>,
     /// Most memory the process held at once, in bytes; none where the system does not tell.
     pub peak_rss_bytes: Option<u64>,
     /// Commit the program was built from.
@@ -101,9 +109,34 @@ impl Summary {
             tested: tested.to_owned(),
             images_per_second: state.images_per_second().unwrap_or(0.0),
             duration_s: state.elapsed_secs,
+            times: Some(state.times),
+            rest_secs: Some(state.elapsed_secs - state.times.sum()),
             peak_rss_bytes: around.peak_rss_bytes,
             git_commit: around.git_commit,
             run: around.run,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = r#"{
+        "recipe": "simplenet", "model": "simplenet", "dataset": "cifar-10", "seed": 0,
+        "device": "cpu", "precision": "f32", "parameters": 25578, "epochs": 1, "steps": 1563,
+        "complete": true, "train_loss": 1.8, "train_accuracy": 0.35, "val_accuracy": null,
+        "test_accuracy": 0.45, "test_loss": 1.56, "tested": "last", "images_per_second": 11775.0,
+        "duration_s": 4.3, "peak_rss_bytes": 269352960, "git_commit": "fe4fcb4a4a9b", "run": "r"
+    }"#;
+
+    #[test]
+    fn a_summary_from_before_times_were_kept_still_reads() {
+        let summary: Summary = serde_json::from_str(OLD).unwrap();
+        assert_eq!((summary.times, summary.rest_secs, summary.duration_s), (None, None, 4.3));
+        let times = TimeTotals { data_secs: 1.5, ..TimeTotals::default() };
+        let new = Summary { times: Some(times), rest_secs: Some(2.8), ..summary };
+        let text = serde_json::to_string(&new).unwrap();
+        assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), new);
     }
 }

@@ -1,7 +1,6 @@
 //! The training loop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use cifar_data::{Batch, Loader};
@@ -18,9 +17,10 @@ use crate::event::{
 };
 use crate::learner::Learner;
 use crate::optimizer::Optimizers;
-use crate::recipe::{LossReduction, Recipe};
+use crate::recipe::Recipe;
 use crate::schedule::StepSize;
 use crate::state::{RunningMeans, TrainState};
+use crate::times::{Clock, StepTimes, TimeTotals};
 
 /// Why [`Trainer::fit`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,13 +141,24 @@ impl<'a> Trainer<'a> {
         limits: Limits<'_>,
         observers: &mut [&mut dyn Observer],
     ) -> Result<Outcome, TrainError> {
-        let clock = Clock::start(&self.state);
-        emit(observers, &Event::Start(self.start_event()))?;
+        let mut sitting = Sitting { observers, clock: Clock::start(self.state.elapsed_secs) };
+        let outcome = self.run_epochs(limits, &mut sitting);
+        self.state.elapsed_secs = sitting.clock.elapsed_secs();
+        outcome
+    }
+
+    fn run_epochs(
+        &mut self,
+        limits: Limits<'_>,
+        sitting: &mut Sitting<'_, '_>,
+    ) -> Result<Outcome, TrainError> {
+        let start = self.start_event();
+        sitting.tell(&Event::Start(start), &mut self.state.times)?;
         while self.state.epoch < self.recipe.epochs && !self.state.stopped_early {
-            if let Some(outcome) = self.run_batches(limits, observers, &clock)? {
+            if let Some(outcome) = self.run_batches(limits, sitting)? {
                 return Ok(outcome);
             }
-            self.end_epoch(observers, &clock)?;
+            self.end_epoch(sitting)?;
         }
         if self.state.stopped_early {
             return Ok(Outcome::StoppedEarly);
@@ -169,35 +180,33 @@ impl<'a> Trainer<'a> {
     fn run_batches(
         &mut self,
         limits: Limits<'_>,
-        observers: &mut [&mut dyn Observer],
-        clock: &Clock,
+        sitting: &mut Sitting<'_, '_>,
     ) -> Result<Option<Outcome>, TrainError> {
         let n_batches = self.train.n_batches();
         let mut batches = self.train.epoch_from(self.state.epoch, self.state.batch);
-        let mut since = Instant::now();
+        self.state.times.data_secs += sitting.clock.lap().took.as_secs_f64();
         while self.state.batch < n_batches {
             if let Some(outcome) = self.reached(limits) {
-                self.save(Slot::Last, observers, clock)?;
+                self.save(Slot::Last, sitting)?;
                 return Ok(Some(outcome));
             }
             let Some(batch) = batches.next() else { break };
-            let (report, gradients) = self.step(&batch, since)?;
-            emit(observers, &Event::Step(report))?;
+            let (mut report, gradients) = self.step(&batch, &mut sitting.clock)?;
+            report.times.prepared = batches.preparation();
+            sitting.tell(&Event::Step(report), &mut self.state.times)?;
             let tensors = StepTensors {
                 report: &report,
                 batch: &batch,
                 variables: self.learner.variables,
                 gradients: &gradients,
             };
-            emit(observers, &Event::StepTensors(tensors))?;
-            since = Instant::now();
+            sitting.tell(&Event::StepTensors(tensors), &mut self.state.times)?;
             let due = self
                 .recipe
                 .checkpoint_every
                 .is_some_and(|every| (self.state.step as u64).is_multiple_of(every));
             if due && self.state.batch < n_batches {
-                self.save(Slot::Last, observers, clock)?;
-                since = Instant::now();
+                self.save(Slot::Last, sitting)?;
             }
         }
         Ok(None)
@@ -210,31 +219,38 @@ impl<'a> Trainer<'a> {
         limits.max_steps.is_some_and(|max| self.state.step >= max).then_some(Outcome::StepLimit)
     }
 
-    /// One optimiser step on `batch`, and the gradients it took; `since` is when the loop began to
-    /// wait for the batch.
+    /// One optimiser step on `batch`, and the gradients it took. The lap that `clock` is in began
+    /// with the wait for the batch.
     fn step(
         &mut self,
         batch: &Batch,
-        since: Instant,
+        clock: &mut Clock,
     ) -> Result<(StepReport, Vec<Tensor>), TrainError> {
+        let waited = clock.lap();
         let pass = self.engine.forward_backward(&self.learner, batch, self.recipe)?;
-        // The pass has the mean's gradients.
-        let scale = match self.recipe.loss_reduction {
-            Some(LossReduction::Sum) => batch.len() as f64,
-            Some(LossReduction::Mean) | None => 1.0,
-        };
+        let passes = clock.lap().took;
+        let scale = self.recipe.loss_scale(batch.len());
         let norm = if pass.loss.is_finite() { global_norm(&pass.gradients)? } else { f64::NAN };
         if !norm.is_finite() {
             return Err(self.non_finite(batch, pass.loss, norm));
         }
         let norm = norm * scale;
         let size = self.update(&pass.gradients, norm, scale)?;
-        let secs = since.elapsed().as_secs_f64();
+        let times = StepTimes {
+            begun: waited.begun,
+            data: waited.took,
+            forward: pass.forward,
+            backward: passes.saturating_sub(pass.forward),
+            optimizer: clock.lap().took,
+            prepared: None,
+        };
+        let secs = times.total().as_secs_f64();
         let state = &mut self.state;
         state.step += 1;
         state.batch += 1;
         state.running.add(pass.loss, pass.n_correct, batch.len());
         state.train_secs += secs;
+        state.times.add_step(&times);
         state.n_images += batch.len() as u64;
         let report = StepReport {
             step: state.step,
@@ -247,6 +263,7 @@ impl<'a> Trainer<'a> {
             gradient_norm: norm,
             n_images: batch.len(),
             secs,
+            times,
         };
         Ok((report, pass.gradients))
     }
@@ -289,22 +306,24 @@ impl<'a> Trainer<'a> {
         }))
     }
 
-    fn end_epoch(
-        &mut self,
-        observers: &mut [&mut dyn Observer],
-        clock: &Clock,
-    ) -> Result<(), TrainError> {
-        let validation = match &self.validation {
+    fn end_epoch(&mut self, sitting: &mut Sitting<'_, '_>) -> Result<(), TrainError> {
+        // Ending the data workers belongs to no part.
+        sitting.clock.lap();
+        let evaluation = match &self.validation {
             Some(loader) => Some(self.evaluated(loader)?),
             None => None,
         };
+        let span = sitting.clock.lap();
+        if evaluation.is_some() {
+            self.state.times.evaluation_secs += span.took.as_secs_f64();
+        }
         let state = &mut self.state;
         let (train_loss, train_accuracy) = (state.running.loss(), state.running.accuracy());
         (state.train_loss, state.train_accuracy) = (Some(train_loss), Some(train_accuracy));
         state.running = RunningMeans::default();
         let epoch = state.epoch;
         (state.epoch, state.batch) = (epoch + 1, 0);
-        let is_best = validation.as_ref().is_some_and(|v| state.best.record(epoch, v.top1));
+        let is_best = evaluation.as_ref().is_some_and(|e| state.best.record(epoch, e.top1));
         let exhausted =
             self.recipe.early_stop_patience.filter(|&patience| state.best.exhausted(patience));
         state.stopped_early = exhausted.is_some();
@@ -313,21 +332,23 @@ impl<'a> Trainer<'a> {
             step: state.step,
             train_loss,
             train_accuracy,
-            validation: validation.as_ref().map(|evaluation| ValidationReport {
+            validation: evaluation.as_ref().map(|evaluation| ValidationReport {
                 loss: evaluation.loss,
                 accuracy: evaluation.top1,
                 is_best,
                 evaluation,
+                span,
             }),
             images_per_second: state.images_per_second().unwrap_or(f64::NAN),
+            times: state.times,
         };
-        emit(observers, &Event::Epoch(report))?;
+        sitting.tell(&Event::Epoch(report), &mut state.times)?;
         if is_best {
-            self.save(Slot::Best, observers, clock)?;
+            self.save(Slot::Best, sitting)?;
         }
-        self.save(Slot::Last, observers, clock)?;
+        self.save(Slot::Last, sitting)?;
         if let Some(patience) = exhausted {
-            emit(observers, &Event::EarlyStop { patience })?;
+            sitting.tell(&Event::EarlyStop { patience }, &mut self.state.times)?;
         }
         Ok(())
     }
@@ -341,16 +362,14 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn save(
-        &mut self,
-        slot: Slot,
-        observers: &mut [&mut dyn Observer],
-        clock: &Clock,
-    ) -> Result<(), TrainError> {
-        self.state.elapsed_secs = clock.elapsed_secs();
+    fn save(&mut self, slot: Slot, sitting: &mut Sitting<'_, '_>) -> Result<(), TrainError> {
+        self.state.elapsed_secs = sitting.clock.elapsed_secs();
         let Some(store) = &self.checkpoints else { return Ok(()) };
         let path = store.save(slot, &self.snapshot()?)?;
-        emit(observers, &Event::Saved { path: &path, step: self.state.step })
+        let span = sitting.clock.lap();
+        let state = &mut self.state;
+        state.times.checkpoint_secs += span.took.as_secs_f64();
+        sitting.tell(&Event::Saved { path: &path, step: state.step, span }, &mut state.times)
     }
 
     fn snapshot(&self) -> Result<Snapshot, CheckpointError> {
@@ -364,27 +383,21 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Time since the run began, over all its sittings.
-struct Clock {
-    started: Instant,
-    before_secs: f64,
+/// Who listens to one call of [`Trainer::fit`], and its clock.
+struct Sitting<'a, 'o> {
+    observers: &'a mut [&'o mut dyn Observer],
+    clock: Clock,
 }
 
-impl Clock {
-    fn start(state: &TrainState) -> Self {
-        Self { started: Instant::now(), before_secs: state.elapsed_secs }
+impl Sitting<'_, '_> {
+    /// Tells everyone, and adds the time it took to `times`.
+    fn tell(&mut self, event: &Event<'_>, times: &mut TimeTotals) -> Result<(), TrainError> {
+        for observer in &mut *self.observers {
+            observer.observe(event).map_err(TrainError::Observer)?;
+        }
+        times.observer_secs += self.clock.lap().took.as_secs_f64();
+        Ok(())
     }
-
-    fn elapsed_secs(&self) -> f64 {
-        self.before_secs + self.started.elapsed().as_secs_f64()
-    }
-}
-
-fn emit(observers: &mut [&mut dyn Observer], event: &Event<'_>) -> Result<(), TrainError> {
-    for observer in observers {
-        observer.observe(event).map_err(TrainError::Observer)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

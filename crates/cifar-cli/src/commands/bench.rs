@@ -149,8 +149,9 @@ fn train(
         let pass = engine.forward_backward(&learner, batch, recipe)?;
         let norm = global_norm(&pass.gradients)?;
         ensure!(norm.is_finite(), "the loss on noise has grown beyond bounds");
-        let factor = recipe.clip_norm.map_or(1.0, |max_norm| clip_factor(norm, max_norm));
-        Ok(optimizers.step(&pass.gradients, factor).map(drop)?)
+        let scale = recipe.loss_scale(batch.len());
+        let clip = recipe.clip_norm.map_or(1.0, |max_norm| clip_factor(norm * scale, max_norm));
+        Ok(optimizers.step(&pass.gradients, clip * scale).map(drop)?)
     })
 }
 

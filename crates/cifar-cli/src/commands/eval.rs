@@ -90,7 +90,7 @@ fn images(
         SplitName::Test => {
             let test = data.test()?;
             let class_names = test.class_names().to_vec();
-            Ok((session::whole_eval_loader(test, recipe)?, class_names))
+            Ok((session::whole_eval_loader(&Arc::new(test), recipe)?, class_names))
         }
         SplitName::Validation => {
             let train = Arc::new(data.train()?);

@@ -2,24 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use cifar_data::{CLASS_NAMES, Cifar10, Dataset};
 use cifar_metrics::Evaluation;
 use cifar_report::{
-    CellText, Drawing, EpochPoint, Prediction, StepPoint, class_bars, confusion_matrix,
-    gradient_norm, learning_rate, prediction_grid, reliability_diagram, training_history,
+    CellText, Drawing, EpochPoint, StepPoint, class_bars, confusion_matrix, gradient_norm,
+    learning_rate, reliability_diagram, training_history,
 };
-use cifar_train::{History, Recipe, RunFolder, evaluate_each};
+use cifar_train::{History, Recipe, RunFolder};
 use serde::Serialize;
 
-use crate::args::{PictureFormat, PlotArgs};
+use crate::args::PlotArgs;
 use crate::console::Console;
-use crate::{host, session};
-
-/// Pictures of a page of predictions, and of a row of it.
-const N_SHOWN: usize = 36;
-const COLUMNS: usize = 6;
+use crate::{host, pictures, session};
 
 /// The JSON document.
 #[derive(Serialize)]
@@ -104,24 +101,12 @@ fn evaluation_pages(evaluation: &Evaluation, class_names: &[String], name: &str)
 
 /// The first test images, and the mistakes that the network was surest of.
 fn prediction_pages(test: &Test, images: &Dataset, name: &str) -> Vec<Page> {
-    let names = images.class_names();
-    let page = |title: String, indices: &[usize]| {
-        let shown = indices.iter().take(N_SHOWN).map(|&index| Prediction {
-            pixels: images.image(index),
-            truth: &names[usize::from(images.label(index))],
-            predicted: &names[test.predictions[index].0],
-            probability: test.predictions[index].1,
-        });
-        prediction_grid(&title, &shown.collect::<Vec<_>>(), COLUMNS)
-    };
     let all: Vec<usize> = (0..test.predictions.len()).collect();
-    let wrong = |&index: &usize| test.predictions[index].0 != usize::from(images.label(index));
-    let mut mistakes: Vec<usize> = all.iter().copied().filter(wrong).collect();
-    mistakes.sort_by(|&a, &b| test.predictions[b].1.total_cmp(&test.predictions[a].1));
-    vec![
-        ("predictions", page(format!("{name} on the first test images"), &all)),
-        ("mistakes", page(format!("Surest mistakes of {name}"), &mistakes)),
-    ]
+    let title = format!("{name} on the first test images");
+    let first = pictures::predictions(&title, &all, &test.predictions, images);
+    let title = format!("Surest mistakes of {name}");
+    let mistakes = pictures::surest_mistakes(&title, &test.predictions, images);
+    vec![("predictions", first), ("mistakes", mistakes)]
 }
 
 /// The test figures, with the predicted class of each image and its probability.
@@ -131,7 +116,7 @@ struct Test {
 }
 
 enum TestResult {
-    Recomputed(Box<Test>, Dataset),
+    Recomputed(Box<Test>, Arc<Dataset>),
     /// From `evaluation.json`, and why no more.
     Stored(Box<Evaluation>, String),
     /// Why there is none.
@@ -151,13 +136,9 @@ fn test_result(args: &PlotArgs, run: &RunFolder, recipe: &Recipe) -> anyhow::Res
     let (device, _) = host::device(&args.compute)?;
     let n_classes = images.class_names().len();
     let model = session::load_model(&recipe.model, n_classes, &weights, &device)?;
-    let loader = session::whole_eval_loader(images.clone(), recipe)?;
-    let mut predictions = Vec::new();
-    let each = |logits: &[f32], n: usize| {
-        predictions.extend(logits.chunks_exact(logits.len() / n).map(cifar_metrics::prediction));
-    };
-    let learner = session::learner(&model);
-    let evaluation = evaluate_each(&learner, &loader, &device, recipe.arithmetic(), each)?;
+    let images = Arc::new(images);
+    let loader = session::whole_eval_loader(&images, recipe)?;
+    let (evaluation, predictions) = session::predict(&model, &loader, recipe, &device)?;
     Ok(TestResult::Recomputed(Box::new(Test { evaluation, predictions }), images))
 }
 
@@ -185,21 +166,9 @@ fn stored(run: &RunFolder, reason: String) -> anyhow::Result<TestResult> {
 
 fn save(pages: &[Page], args: &PlotArgs, run: &RunFolder) -> anyhow::Result<Vec<PathBuf>> {
     let folder = args.out.clone().unwrap_or_else(|| run.path().join("plots"));
-    fs::create_dir_all(&folder).with_context(|| {
-        format!("cannot create {}; choose another folder with --out", folder.display())
-    })?;
-    let formats = match args.format {
-        PictureFormat::Png => &[cifar_report::Format::Png][..],
-        PictureFormat::Svg => &[cifar_report::Format::Svg],
-        PictureFormat::Both => &[cifar_report::Format::Png, cifar_report::Format::Svg],
-    };
     let mut files = Vec::new();
     for (name, drawing) in pages {
-        for &format in formats {
-            let path = folder.join(format!("{name}.{}", format.extension()));
-            drawing.save(&path, format)?;
-            files.push(path);
-        }
+        files.extend(pictures::save(&folder, name, drawing, args.format)?);
     }
     Ok(files)
 }

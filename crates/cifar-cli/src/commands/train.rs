@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use candle_core::Device;
-use cifar_data::Cifar10;
+use cifar_data::{Cifar10, Dataset};
 use cifar_metrics::Evaluation;
 use cifar_models::Model;
 use cifar_train::{
     CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Precision, Recipe, RunFolder, Slot,
-    Summary, Surroundings, TestTimeAugmentation, Trainer, evaluate_views,
+    Summary, Surroundings, Trainer,
 };
 use serde::Serialize;
 
@@ -20,7 +20,8 @@ use crate::console::Console;
 use crate::progress::Progress;
 use crate::tables::{self, grouped};
 use crate::tensorboard::Board;
-use crate::{host, interrupt, recipes, session};
+use crate::trace::Trace;
+use crate::{host, interrupt, pictures, recipes, session};
 
 /// The JSON document of an interrupted run.
 #[derive(Serialize)]
@@ -46,9 +47,8 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     recipe.precision.get_or_insert(precision);
     let data = session::open_data(&args.source, console)?;
     let dataset = Arc::new(data.train()?);
-    let model = session::new_model(&recipe, dataset.class_names().len(), &device)?;
     let split = session::split(&dataset, &recipe)?;
-    session::whiten(&model, &dataset, &split.train, &recipe)?;
+    let model = session::untrained_model(&recipe, &dataset, &split.train, &device)?;
     let train = session::train_loader(&dataset, split.train, &recipe)?;
     let validation = match split.validation.is_empty() {
         true => None,
@@ -97,7 +97,8 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     ))?;
 
     let mut board = board(args, &run, &recipe, dataset.class_names())?;
-    let outcome = train_to_a_stop(&mut trainer, args, &run, board.as_mut(), console)?;
+    let trace = args.trace.as_deref().map(|path| Trace::create(path, &recipe.name)).transpose()?;
+    let outcome = train_to_a_stop(&mut trainer, args, &run, board.as_mut(), trace, console)?;
     let state = trainer.state().clone();
     if outcome == Outcome::Interrupted {
         close(board, console)?;
@@ -114,7 +115,9 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     let slot = checkpoints.reported();
     let test = test(&data, &recipe, &model, &checkpoints, slot, &device)?;
     if let Some(board) = &mut board {
-        board.test(state.step, &test);
+        let title = format!("Surest mistakes on the test images after step {}", state.step);
+        let mistakes = pictures::surest_mistakes(&title, &test.predictions, &test.images);
+        board.test(state.step, &test.evaluation, mistakes);
         if outcome != Outcome::StepLimit {
             board.end_of_run(state.step);
         }
@@ -128,9 +131,10 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
         run: run.path().to_owned(),
     };
     let parameters = session::learner(&model).n_parameters();
-    let summary = Summary::new(&recipe, &state, parameters, &test, slot.folder(), around);
+    let summary =
+        Summary::new(&recipe, &state, parameters, &test.evaluation, slot.folder(), around);
     run.write_json("summary.json", &summary)?;
-    run.write_json("evaluation.json", &test)?;
+    run.write_json("evaluation.json", &test.evaluation)?;
     console.line(format!("\n{}", tables::summary(&summary)))?;
     if outcome == Outcome::StepLimit {
         console
@@ -168,6 +172,7 @@ fn train_to_a_stop(
     args: &TrainArgs,
     run: &RunFolder,
     board: Option<&mut Board>,
+    mut trace: Option<Trace>,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
     let interrupt = interrupt::flag()?;
@@ -180,8 +185,17 @@ fn train_to_a_stop(
     let mut progress = Progress::new(console, args.max_steps);
     let mut observers: Vec<&mut dyn Observer> = vec![&mut jsonl, &mut csv, &mut progress];
     observers.extend(board.map(|board| board as &mut dyn Observer));
+    observers.extend(trace.as_mut().map(|trace| trace as &mut dyn Observer));
     let limits = Limits { max_steps: args.max_steps, interrupt: &interrupt };
-    Ok(trainer.fit(limits, &mut observers)?)
+    let outcome = trainer.fit(limits, &mut observers);
+    drop(progress);
+    // The trace of a run that failed is finished when it is dropped.
+    if let (Ok(_), Some(trace)) = (&outcome, trace)
+        && let Err(error) = trace.finish()
+    {
+        console.line(format!("The trace is not whole: {:#}", anyhow::Error::from(error)))?;
+    }
+    Ok(outcome?)
 }
 
 /// What writes for TensorBoard, where that is wanted.
@@ -214,6 +228,13 @@ fn resume_hint(run: &RunFolder, args: &TrainArgs) -> String {
     hint
 }
 
+/// The test images, and what the checkpoint `slot` makes of them.
+struct Test {
+    images: Arc<Dataset>,
+    evaluation: Evaluation,
+    predictions: Vec<(usize, f64)>,
+}
+
 fn test(
     data: &Cifar10,
     recipe: &Recipe,
@@ -221,10 +242,10 @@ fn test(
     checkpoints: &CheckpointStore,
     slot: Slot,
     device: &Device,
-) -> anyhow::Result<Evaluation> {
+) -> anyhow::Result<Test> {
     model.load_weights(&checkpoints.evaluation_weights(slot)?)?;
-    let loader = session::whole_eval_loader(data.test()?, recipe)?;
-    let views = recipe.test_time_augmentation.unwrap_or(TestTimeAugmentation::None);
-    let learner = session::learner(model);
-    Ok(evaluate_views(&learner, &loader, device, recipe.arithmetic(), views, |_, _| ())?)
+    let images = Arc::new(data.test()?);
+    let loader = session::whole_eval_loader(&images, recipe)?;
+    let (evaluation, predictions) = session::predict(model, &loader, recipe, device)?;
+    Ok(Test { images, evaluation, predictions })
 }

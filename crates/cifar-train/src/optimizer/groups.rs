@@ -51,6 +51,8 @@ pub struct Optimizers {
 #[derive(Debug)]
 struct Group {
     optimizer: Optimizer,
+    /// Base or peak.
+    learning_rate: f64,
     cursor: ScheduleCursor,
     /// Which of all weights are its own.
     members: Vec<usize>,
@@ -89,6 +91,7 @@ impl Optimizers {
             let steps = epochs as usize * steps_per_epoch;
             let schedule = Schedule::new(schedule, optimizer.learning_rate(), steps);
             Ok::<_, TrainError>(Group {
+                learning_rate: optimizer.learning_rate(),
                 cursor: ScheduleCursor::new(schedule, 0),
                 optimizer: Optimizer::new(optimizer, own)?,
                 members,
@@ -123,6 +126,25 @@ impl Optimizers {
             }
         }
         Ok(size)
+    }
+
+    /// A step off the schedules: the parameters that no group names by `learning_rate`, each group
+    /// by its own in the same ratio.
+    ///
+    /// # Errors
+    /// candle's, for shapes that differ.
+    pub(crate) fn step_at(
+        &mut self,
+        learning_rate: f64,
+        gradients: &[Tensor],
+        gradient_scale: f64,
+    ) -> candle_core::Result<()> {
+        let ratio = learning_rate / self.rest.learning_rate;
+        for group in [&mut self.rest].into_iter().chain(&mut self.groups) {
+            let size = StepSize { learning_rate: ratio * group.learning_rate, momentum: None };
+            group.step(gradients, size, gradient_scale)?;
+        }
+        Ok(())
     }
 
     /// Checks that every step was taken.

@@ -1,83 +1,10 @@
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::Var;
-use candle_nn::ModuleT;
-use cifar_data::{Dataset, LoaderConfig};
 use proptest::prelude::*;
 
 use super::*;
-
-const RECIPE: &str = include_str!("../../../../models/small-resnet.toml");
-const N_IMAGES: usize = 40;
-
-/// Channel means through a linear layer: enough to learn from colour, fast enough to repeat.
-struct Tiny(Vec<Variable>);
-
-impl Tiny {
-    fn new() -> Self {
-        let start: Vec<f32> = (0..30).map(|i| (i as f32 * 0.37).sin()).collect();
-        let weight = Tensor::from_vec(start, (10, 3), &Device::Cpu).unwrap();
-        let var = |name: &str, tensor: &Tensor, trainable| Variable {
-            name: name.to_owned(),
-            var: Var::from_tensor(tensor).unwrap(),
-            trainable,
-        };
-        let steps = Tensor::zeros((), candle_core::DType::I64, &Device::Cpu).unwrap();
-        Self(vec![var("weight", &weight, true), var("n_forwards", &steps, false)])
-    }
-
-    fn learner(&self) -> Learner<'_> {
-        Learner { module: self, variables: &self.0, net: None }
-    }
-
-    fn weights(&self) -> Vec<u32> {
-        let values = self.0[0].var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        values.into_iter().map(f32::to_bits).collect()
-    }
-}
-
-impl ModuleT for Tiny {
-    fn forward_t(&self, xs: &Tensor, train: bool) -> candle_core::Result<Tensor> {
-        if train {
-            self.0[1].var.set(&(self.0[1].var.as_detached_tensor() + 1.0)?)?;
-        }
-        xs.mean((2, 3))?.matmul(&self.0[0].var.t()?)
-    }
-}
-
-/// Images whose colours follow their class.
-fn dataset() -> Arc<Dataset> {
-    let label = |i: usize| (i % 10) as u8;
-    let colour = |class: usize, channel: usize| class * [25, 75, 125][channel] % 240;
-    let pixel =
-        |i: usize, at: usize| (colour(usize::from(label(i)), at / 1024) + at % 8 + i % 4) as u8;
-    let images = (0..N_IMAGES).flat_map(|i| (0..3072).map(move |at| pixel(i, at))).collect();
-    let names = (0..10).map(|c| format!("class {c}")).collect();
-    Arc::new(Dataset::new(images, (0..N_IMAGES).map(label).collect(), names).unwrap())
-}
-
-fn loader(indices: std::ops::Range<u32>, batch_size: usize, recipe: Option<&Recipe>) -> Loader {
-    let config = LoaderConfig {
-        batch_size,
-        n_workers: 0,
-        seed: 5,
-        shuffle: recipe.is_some(),
-        drop_last: false,
-    };
-    let augmentation = recipe.and_then(|r| r.data.augmentation.clone());
-    let recipe = Recipe::from_toml(RECIPE, &[]).unwrap();
-    Loader::new(dataset(), indices.collect(), augmentation, recipe.data.normalization, config)
-        .unwrap()
-}
-
-/// 3 epochs of 4 batches (8, 8, 8 and 6 images), validated on 10 images.
-fn recipe(settings: &[&str]) -> Recipe {
-    let mut all =
-        vec!["epochs=3", "batch-size=8", "optimizer.learning-rate=0.05", "checkpoint-every=1000"];
-    all.extend(settings);
-    Recipe::from_toml(RECIPE, &all.into_iter().map(String::from).collect::<Vec<_>>()).unwrap()
-}
+use crate::test_learner::{Tiny, loader, recipe};
 
 fn trainer<'a>(tiny: &'a Tiny, recipe: &'a Recipe, dir: Option<&Path>) -> Trainer<'a> {
     let train = loader(0..30, recipe.batch_size, Some(recipe));
@@ -268,13 +195,98 @@ fn a_checkpoint_of_another_run_is_refused_with_what_differs() {
 #[test]
 fn a_variable_that_the_loss_does_not_reach_is_named() {
     let mut tiny = Tiny::new();
-    tiny.0[1].trainable = true;
-    tiny.0[1].var =
+    tiny.variables[1].trainable = true;
+    tiny.variables[1].var =
         Var::from_tensor(&Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap())
             .unwrap();
     let recipe = recipe(&[]);
     let error = trainer(&tiny, &recipe, None).fit(no_limit(), &mut []).unwrap_err().to_string();
     assert!(error.contains("`n_forwards` got no gradient"), "{error}");
+}
+
+/// Every step's times, and how long it slept for each.
+#[derive(Default)]
+struct Sleeper(Vec<StepReport>);
+
+const NAP: std::time::Duration = std::time::Duration::from_millis(2);
+
+impl Observer for Sleeper {
+    fn observe(&mut self, event: &Event<'_>) -> std::io::Result<()> {
+        if let Event::Step(report) = event {
+            self.0.push(*report);
+            std::thread::sleep(NAP);
+        }
+        Ok(())
+    }
+}
+
+fn parts(times: &TimeTotals) -> [f64; 7] {
+    [
+        times.data_secs,
+        times.forward_secs,
+        times.backward_secs,
+        times.optimizer_secs,
+        times.evaluation_secs,
+        times.checkpoint_secs,
+        times.observer_secs,
+    ]
+}
+
+#[test]
+fn the_parts_of_the_time_follow_one_another_and_nearly_make_up_the_whole() {
+    let recipe = recipe(&[]);
+    let mut rests = Vec::new();
+    // A busy machine may hold the thread up where no part is measured, but hardly each time.
+    while rests.iter().all(|&rest| rest >= 0.1) {
+        assert!(rests.len() < 5, "shares of the time in no part: {rests:?}");
+        let (tiny, dir) = (Tiny::new(), tempfile::tempdir().unwrap());
+        let mut sleeper = Sleeper::default();
+        let mut trainer = trainer(&tiny, &recipe, Some(dir.path()));
+        trainer.fit(no_limit(), &mut [&mut sleeper]).unwrap();
+        for pair in sleeper.0.windows(2) {
+            let [one, next] = [pair[0].times, pair[1].times];
+            assert!(one.begun + one.total() + NAP <= next.begun, "{one:?} overlaps {next:?}");
+            assert_eq!(pair[0].secs, one.total().as_secs_f64());
+        }
+        let TrainState { times, elapsed_secs, train_secs, .. } = *trainer.state();
+        assert!(parts(&times).iter().all(|&secs| secs > 0.0), "{times:?}");
+        assert!(times.observer_secs >= 12.0 * NAP.as_secs_f64());
+        let steps =
+            times.data_secs + times.forward_secs + times.backward_secs + times.optimizer_secs;
+        assert!(steps >= train_secs * (1.0 - 1e-9), "{times:?}");
+        assert!(times.sum() <= elapsed_secs, "{times:?} in {elapsed_secs} s");
+        rests.push(1.0 - times.sum() / elapsed_secs);
+    }
+}
+
+#[test]
+fn the_times_of_all_sittings_add_up() {
+    let (recipe, dir) = (recipe(&[]), tempfile::tempdir().unwrap());
+    let store = CheckpointStore::new(dir.path());
+    let mut before = [0.0; 7];
+    for stop in [3, 4, 9, 12] {
+        let tiny = Tiny::new();
+        let mut trainer = trainer(&tiny, &recipe, Some(dir.path()));
+        if stop > 3 {
+            trainer.restore(store.load(Slot::Last).unwrap()).unwrap();
+        }
+        let limits = Limits { max_steps: Some(stop), ..no_limit() };
+        trainer.fit(limits, &mut [&mut Sleeper::default()]).unwrap();
+        let state = store.load(Slot::Last).unwrap().state;
+        let now = parts(&state.times);
+        assert!(now.iter().zip(before).all(|(now, before)| *now >= before), "{now:?}, {before:?}");
+        assert!(state.times.observer_secs >= stop as f64 * NAP.as_secs_f64());
+        assert!(state.times.sum() <= state.elapsed_secs);
+        before = now;
+    }
+}
+
+#[test]
+fn a_state_of_an_older_program_has_no_times() {
+    let mut old = serde_json::to_value(TrainState::new("tiny", 4)).unwrap();
+    old.as_object_mut().unwrap().remove("times").unwrap();
+    let state: TrainState = serde_json::from_value(old).unwrap();
+    assert_eq!(state, TrainState::new("tiny", 4));
 }
 
 proptest! {

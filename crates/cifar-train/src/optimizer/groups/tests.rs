@@ -77,6 +77,17 @@ fn each_parameter_goes_by_the_first_group_that_names_it() {
 }
 
 #[test]
+fn a_step_off_the_schedule_keeps_the_ratio_of_the_groups() {
+    let weights = weights();
+    let mut optimizers = Optimizers::new(&recipe(), &weights, 1).unwrap();
+    optimizers.step_at(0.5, &ones(), 1.0).unwrap();
+    let values = values(&weights);
+    // The rates are 1, 0.1 and 2.
+    assert_eq!((values[0], values[2]), (-0.5, -1.0));
+    assert!((values[1] + 0.05).abs() < 1e-6, "{values:?}");
+}
+
+#[test]
 fn a_saved_state_goes_on_as_if_never_interrupted() {
     let (whole, halved) = (weights(), weights());
     let mut optimizers = Optimizers::new(&recipe(), &whole, 2).unwrap();
