@@ -1,9 +1,13 @@
 //! What the user may type.
 
+mod report;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use report::{CompareArgs, ReportArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -36,6 +40,8 @@ impl Cli {
             Command::Train(args) => args.json,
             Command::Eval(args) => args.json,
             Command::Plot(args) => args.json,
+            Command::Report(args) => args.json,
+            Command::Compare(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
             Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
             Command::Models(args) => args.json,
@@ -53,6 +59,10 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Draw a run: training curves, and what its checkpoint makes of the test images
     Plot(PlotArgs),
+    /// Write what a run did as one web page: figures, curves, mistakes with their pictures
+    Report(ReportArgs),
+    /// Compare runs: a table, and a web page with their curves
+    Compare(CompareArgs),
     /// Look at the data
     Data(DataArgs),
     /// List the networks, or one network layer by layer

@@ -1,9 +1,11 @@
 //! One file for each command: load, call, print.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod eval;
 pub(crate) mod models;
 pub(crate) mod plot;
+pub(crate) mod report;
 pub(crate) mod train;

@@ -1,5 +1,5 @@
-//! Pictures of data and results, drawn without system fonts, and [event files](tensorboard) for
-//! TensorBoard.
+//! Pictures of data and results, drawn without system fonts, [web pages](html) of runs, and
+//! [event files](tensorboard) for TensorBoard.
 //!
 //! Every drawing function returns a [`Drawing`] of the size its content needs, in one look: the fonts,
 //! colours and margins of one theme, a title at the top left, text that never overlaps and is
@@ -20,6 +20,7 @@
 
 mod axis;
 mod canvas;
+mod chart;
 mod class_bars;
 mod class_distribution;
 mod confusion_matrix;
@@ -28,7 +29,9 @@ mod drawing;
 mod filters;
 mod frame;
 mod header;
+pub mod html;
 mod legend;
+mod overlay;
 mod picture_grid;
 mod raster;
 mod rect;
@@ -50,6 +53,7 @@ pub use curves::{EpochPoint, StepPoint, gradient_norm, learning_rate, training_h
 pub use drawing::{Drawing, Format};
 pub use filters::first_layer_filters;
 pub use image::RgbImage;
+pub use overlay::RunCurves;
 pub use picture_grid::{Picture, Prediction, picture_grid, prediction_grid};
 pub use reliability::reliability_diagram;
 pub use save::ReportError;

@@ -3,19 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
-use cifar_data::{CLASS_NAMES, Cifar10, Dataset};
-use cifar_metrics::Evaluation;
+use anyhow::Context;
+use cifar_data::{CLASS_NAMES, Dataset};
+use cifar_metrics::{Evaluation, Verdict, surest_mistakes};
 use cifar_report::{
-    CellText, Drawing, EpochPoint, Prediction, StepPoint, class_bars, confusion_matrix,
-    gradient_norm, learning_rate, prediction_grid, reliability_diagram, training_history,
+    CellText, Drawing, Prediction, class_bars, confusion_matrix, gradient_norm, learning_rate,
+    prediction_grid, reliability_diagram, training_history,
 };
-use cifar_train::{History, Recipe, RunFolder, evaluate_each};
+use cifar_train::{History, RunFolder};
 use serde::Serialize;
 
 use crate::args::{PictureFormat, PlotArgs};
 use crate::console::Console;
-use crate::{host, session};
+use crate::logged;
+use crate::tested::{Test, TestResult};
 
 /// Pictures of a page of predictions, and of a row of it.
 const N_SHOWN: usize = 36;
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &PlotArgs, console: &mut Console) -> anyhow::Result<()> 
     let recipe = run.recipe()?;
     let history = History::read(&run.metrics_jsonl())?;
     let mut pages = history_pages(&history, &recipe.name);
-    let missing = match test_result(args, &run, &recipe)? {
+    let missing = match TestResult::of(&run, &recipe, &args.data_dir, &args.compute)? {
         TestResult::Recomputed(test, images) => {
             pages.extend(evaluation_pages(&test.evaluation, images.class_names(), &recipe.name));
             pages.extend(prediction_pages(&test, &images, &recipe.name));
@@ -62,24 +63,7 @@ pub(crate) fn run(args: &PlotArgs, console: &mut Console) -> anyhow::Result<()> 
 }
 
 fn history_pages(history: &History, name: &str) -> Vec<Page> {
-    let step = |step: &cifar_train::LoggedStep| StepPoint {
-        step: step.step,
-        loss: step.loss,
-        accuracy: step.accuracy,
-        learning_rate: step.learning_rate,
-        gradient_norm: step.gradient_norm,
-    };
-    let steps: Vec<StepPoint> = history.steps.iter().map(step).collect();
-    let validated = |epoch: &cifar_train::LoggedEpoch| {
-        let validation = epoch.validation?;
-        Some(EpochPoint {
-            epoch: epoch.epoch,
-            step: epoch.step,
-            loss: validation.loss,
-            accuracy: validation.accuracy,
-        })
-    };
-    let validation: Vec<EpochPoint> = history.epochs.iter().filter_map(validated).collect();
+    let (steps, validation) = logged::points(history);
     vec![
         ("history", training_history(&format!("Training of {name}"), &steps, &validation)),
         ("learning_rate", learning_rate(&format!("Learning rate of {name}"), &steps)),
@@ -105,82 +89,19 @@ fn evaluation_pages(evaluation: &Evaluation, class_names: &[String], name: &str)
 /// The first test images, and the mistakes that the network was surest of.
 fn prediction_pages(test: &Test, images: &Dataset, name: &str) -> Vec<Page> {
     let names = images.class_names();
-    let page = |title: String, indices: &[usize]| {
-        let shown = indices.iter().take(N_SHOWN).map(|&index| Prediction {
-            pixels: images.image(index),
-            truth: &names[usize::from(images.label(index))],
-            predicted: &names[test.predictions[index].0],
-            probability: test.predictions[index].1,
+    let page = |title: String, verdicts: &[Verdict]| {
+        let shown = verdicts.iter().take(N_SHOWN).map(|verdict| Prediction {
+            pixels: images.image(verdict.sample),
+            truth: &names[verdict.truth],
+            predicted: &names[verdict.predicted],
+            probability: verdict.probability,
         });
         prediction_grid(&title, &shown.collect::<Vec<_>>(), COLUMNS)
     };
-    let all: Vec<usize> = (0..test.predictions.len()).collect();
-    let wrong = |&index: &usize| test.predictions[index].0 != usize::from(images.label(index));
-    let mut mistakes: Vec<usize> = all.iter().copied().filter(wrong).collect();
-    mistakes.sort_by(|&a, &b| test.predictions[b].1.total_cmp(&test.predictions[a].1));
     vec![
-        ("predictions", page(format!("{name} on the first test images"), &all)),
-        ("mistakes", page(format!("Surest mistakes of {name}"), &mistakes)),
+        ("predictions", page(format!("{name} on the first test images"), &test.verdicts)),
+        ("mistakes", page(format!("Surest mistakes of {name}"), &surest_mistakes(&test.verdicts))),
     ]
-}
-
-/// The test figures, with the predicted class of each image and its probability.
-struct Test {
-    evaluation: Evaluation,
-    predictions: Vec<(usize, f64)>,
-}
-
-enum TestResult {
-    Recomputed(Box<Test>, Dataset),
-    /// From `evaluation.json`, and why no more.
-    Stored(Box<Evaluation>, String),
-    /// Why there is none.
-    None(String),
-}
-
-/// What the run's checkpoint makes of the test images where they are at hand, else what the run
-/// stored. Nothing is fetched for a picture.
-fn test_result(args: &PlotArgs, run: &RunFolder, recipe: &Recipe) -> anyhow::Result<TestResult> {
-    let checkpoints = run.checkpoints();
-    let images = Cifar10::open(&args.data_dir).and_then(|data| data.test());
-    let (images, weights) = match (images, checkpoints.evaluation_weights(checkpoints.reported())) {
-        (Ok(images), Ok(weights)) => (images, weights),
-        (Err(error), _) => return stored(run, format!("{error}")),
-        (_, Err(error)) => return stored(run, format!("{error}")),
-    };
-    let (device, _) = host::device(&args.compute)?;
-    let n_classes = images.class_names().len();
-    let model = session::load_model(&recipe.model, n_classes, &weights, &device)?;
-    let loader = session::whole_eval_loader(images.clone(), recipe)?;
-    let mut predictions = Vec::new();
-    let each = |logits: &[f32], n: usize| {
-        predictions.extend(logits.chunks_exact(logits.len() / n).map(cifar_metrics::prediction));
-    };
-    let learner = session::learner(&model);
-    let evaluation = evaluate_each(&learner, &loader, &device, recipe.arithmetic(), each)?;
-    Ok(TestResult::Recomputed(Box::new(Test { evaluation, predictions }), images))
-}
-
-fn stored(run: &RunFolder, reason: String) -> anyhow::Result<TestResult> {
-    let path = run.path().join("evaluation.json");
-    if !path.is_file() {
-        return Ok(TestResult::None(reason));
-    }
-    let evaluation: Evaluation = fs::read(&path)
-        .map_err(anyhow::Error::from)
-        .and_then(|bytes| Ok(serde_json::from_slice(&bytes)?))
-        .with_context(|| {
-            format!("cannot use {}; delete it, or name the data with --data-dir", path.display())
-        })?;
-    let n_classes = evaluation.per_class.len();
-    if n_classes != CLASS_NAMES.len() || evaluation.confusion.n_classes() != n_classes {
-        bail!(
-            "{} is of {n_classes} classes, expected {}; delete it, or name the data with --data-dir",
-            path.display(),
-            CLASS_NAMES.len()
-        );
-    }
-    Ok(TestResult::Stored(Box::new(evaluation), reason))
 }
 
 fn save(pages: &[Page], args: &PlotArgs, run: &RunFolder) -> anyhow::Result<Vec<PathBuf>> {
