@@ -109,7 +109,7 @@ fn headline(record: &Record, evaluation: Option<&Evaluation>) -> Vec<Fact> {
     let test = evaluation.map(|test| (test.top1, test.loss));
     let test = test.or(summary.map(|summary| (summary.test_accuracy, summary.test_loss)));
     add("test accuracy", test.map(|(accuracy, _)| percent(accuracy)));
-    add("among the first five", evaluation.map(|test| percent(test.top5)));
+    add("top-5 accuracy", evaluation.map(|test| percent(test.top5)));
     add("test loss", test.map(|(_, loss)| format!("{loss:.4}")));
     add("validation accuracy", summary.and_then(|summary| summary.val_accuracy).map(percent));
     let ece = evaluation.map(|test| test.calibration.ece);

@@ -44,6 +44,7 @@ fn curves(comparison: &Comparison) -> Markup {
         @if runs.is_empty() {
             p { "None of the runs has logged a step." }
         } @else {
+            (plot::hint())
             div.charts {
                 (plot::chart("Training loss", note, |width| loss_overlay("Training loss", runs).draw(width)))
                 (plot::chart("Training accuracy", note, |width| {

@@ -180,7 +180,7 @@
       if (this.plot === document.activeElement && this.index >= 0) return;
       this.unmark();
       this.index = -1;
-      this.output.textContent = "Point at the curves, or use the arrow keys on them, to read their values.";
+      this.output.replaceChildren();
     }
   }
 

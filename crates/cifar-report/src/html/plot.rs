@@ -11,6 +11,13 @@ use crate::theme::MARGIN;
 const NARROW: u32 = 320;
 const WIDE: u32 = 544;
 
+/// How charts are read.
+pub(super) fn hint() -> Markup {
+    html! {
+        p.note { "Point at a curve, or move to it with Tab and use the arrow keys, to read its values." }
+    }
+}
+
 /// A chart with a heading. Its curves can be read under the pointer, or with the arrow keys.
 pub(super) fn chart(heading: &str, note: &str, draw: impl Fn(u32) -> Drawing) -> Markup {
     html! {

@@ -57,6 +57,7 @@ fn training(report: &RunReport<'_>) -> Markup {
                 " steps is not a finite number; the curves leave them out."
             }
         }
+        (plot::hint())
         div.charts {
             (drawn(history_chart("Loss and accuracy", steps, validation)))
             div {
