@@ -7,9 +7,9 @@ use crate::rect::Rect;
 use crate::series::Series;
 use crate::theme::{GAP, MARGIN, SPACE};
 
-/// Height of the data of a picture of two panels, and of one.
-const HALF_HEIGHT: u32 = 240;
-const WHOLE_HEIGHT: u32 = 320;
+/// Height of a panel that shares its picture or its row of a page, and of one that is alone.
+pub(crate) const HALF_HEIGHT: u32 = 240;
+pub(crate) const WHOLE_HEIGHT: u32 = 320;
 
 /// Panels one above the other over the same counts, with one legend above them.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Chart<'a> {
     pub(crate) last: usize,
     /// At least one, all with the series of the first in its order.
     pub(crate) panels: Vec<Panel>,
+    /// Height of the data of each.
+    pub(crate) panel_height: u32,
     pub(crate) marker: Option<Marker>,
 }
 
@@ -49,8 +51,7 @@ impl Chart<'_> {
         }));
         let left = self.panels.iter().map(|panel| y_axis_width(&panel.y)).max().unwrap_or(0);
         let top = self.header.bottom() + legend::height(&entries, width);
-        let height = if self.panels.len() == 1 { WHOLE_HEIGHT } else { HALF_HEIGHT };
-        let pitch = height + X_AXIS_HEIGHT + SPACE;
+        let pitch = self.panel_height + X_AXIS_HEIGHT + SPACE;
         let bottom = top + pitch * self.panels.len() as u32 - SPACE;
 
         let mut canvas = self.header.sheet(sheet_width, bottom + MARGIN);
@@ -58,7 +59,7 @@ impl Chart<'_> {
         // The gap at the right holds the half of a last point's dot.
         let plot_width = width - left - GAP;
         for (index, panel) in (0..).zip(&self.panels) {
-            let plot = Rect::new(MARGIN + left, top + index * pitch, plot_width, height);
+            let plot = Rect::new(MARGIN + left, top + index * pitch, plot_width, self.panel_height);
             let x = Axis::counted(self.x_title, self.last, plot_width);
             let frame = Frame { plot, right: MARGIN + width, x, y: panel.y.clone() };
             frame.draw(&mut canvas, MARGIN);

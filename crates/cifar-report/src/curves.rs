@@ -3,7 +3,7 @@
 use image::Rgb;
 
 use crate::axis::Axis;
-use crate::chart::{Chart, Marker, Panel, values};
+use crate::chart::{Chart, HALF_HEIGHT, Marker, Panel, WHOLE_HEIGHT, values};
 use crate::drawing::{Drawing, Point, Stroke};
 use crate::frame::BOLD;
 use crate::header::Header;
@@ -102,6 +102,7 @@ pub(crate) fn history_chart<'a>(
         x_title: STEPS,
         last: last(steps),
         panels: panels.into(),
+        panel_height: HALF_HEIGHT,
         marker,
     }
 }
@@ -126,6 +127,7 @@ pub(crate) fn rate_chart<'a>(title: &'a str, steps: &[StepPoint]) -> Chart<'a> {
         x_title: STEPS,
         last: last(steps),
         panels: vec![Panel { y, series: vec![series] }],
+        panel_height: WHOLE_HEIGHT,
         marker: None,
     }
 }
@@ -162,6 +164,7 @@ pub(crate) fn norm_chart<'a>(title: &'a str, steps: &[StepPoint]) -> Chart<'a> {
         x_title: STEPS,
         last: last(steps),
         panels: vec![Panel { y, series }],
+        panel_height: WHOLE_HEIGHT,
         marker: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The same figure of several runs on common axes.
 
 use crate::axis::Axis;
-use crate::chart::{Chart, Panel, values};
+use crate::chart::{Chart, Panel, WHOLE_HEIGHT, values};
 use crate::curves::{EpochPoint, STEPS, StepPoint};
 use crate::drawing::Stroke;
 use crate::frame::BOLD;
@@ -79,5 +79,5 @@ fn stroke(index: usize) -> Stroke {
 
 fn chart<'a>(title: &'a str, x_title: &'static str, last: usize, panel: Panel) -> Chart<'a> {
     let header = Header { title, subtitle: String::new() };
-    Chart { header, x_title, last, panels: vec![panel], marker: None }
+    Chart { header, x_title, last, panels: vec![panel], panel_height: WHOLE_HEIGHT, marker: None }
 }

@@ -35,7 +35,7 @@ pub(crate) fn reliability_at(sheet_width: u32, title: &str, calibration: &Calibr
     };
     let header = Header { title, subtitle };
     let entries = [
-        (Sample::Block(DATA), "accuracy, up to the black line"),
+        (Sample::Block(DATA), "accuracy, up to the bold line"),
         (Sample::Block(pale(SECOND)), "gap to the mean confidence"),
         (Sample::Line { stroke: DIAGONAL, dot: false }, "perfect agreement"),
     ]

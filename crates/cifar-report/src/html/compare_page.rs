@@ -20,7 +20,7 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
 fn results(comparison: &Comparison) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Results" {
-            table.figures {
+            table.figures.results {
                 thead { tr { @for name in &comparison.columns { th scope="col" { (name) } } } }
                 tbody {
                     @for row in &comparison.rows {

@@ -98,7 +98,7 @@ pub(super) fn data(class_names: &[String], report: &DataReport) -> Markup {
     let triple = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(", ");
     html! {
         div.scroll tabindex="0" role="region" aria-label="Images of each class" {
-            table.figures {
+            table.figures.counts {
                 thead {
                     tr {
                         th scope="col" { "class" }

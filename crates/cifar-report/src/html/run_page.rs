@@ -8,6 +8,7 @@ use super::gallery::gallery;
 use super::shell::{self, Section};
 use super::sprites::Sprites;
 use super::{RunReport, TestedImages, facts, plot};
+use crate::chart::{Chart, HALF_HEIGHT};
 use crate::curves::{history_chart, norm_chart, rate_chart};
 use crate::reliability::reliability_at;
 use crate::text::grouped;
@@ -61,15 +62,20 @@ fn training(report: &RunReport<'_>) -> Markup {
         div.charts {
             (drawn(history_chart("Loss and accuracy", steps, validation)))
             div {
-                (drawn(rate_chart("Learning rate", steps)))
-                (drawn(norm_chart("Gradient norm", steps)))
+                (drawn(low(rate_chart("Learning rate", steps))))
+                (drawn(low(norm_chart("Gradient norm", steps))))
             }
         }
     }
 }
 
+/// As high as one panel of the chart beside it.
+fn low(chart: Chart<'_>) -> Chart<'_> {
+    Chart { panel_height: HALF_HEIGHT, ..chart }
+}
+
 /// A chart whose header becomes the page's own words.
-fn drawn(chart: crate::chart::Chart<'_>) -> Markup {
+fn drawn(chart: Chart<'_>) -> Markup {
     plot::chart(chart.header.title, &chart.header.subtitle, |width| chart.draw(width))
 }
 

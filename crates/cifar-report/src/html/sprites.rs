@@ -11,7 +11,7 @@ use crate::canvas::{PICTURE_BYTES, PICTURE_SIDE};
 use crate::drawing::write_png;
 
 /// Most pictures of a page: at no more than 4.2 kB each as text, they leave it under 5 MB.
-const MAX_PICTURES: usize = 1100;
+const MAX_PICTURES: usize = 1000;
 /// Pictures in a row of a sheet.
 const COLUMNS: usize = 16;
 
