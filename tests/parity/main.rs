@@ -3,7 +3,8 @@
 //! `reference.py` beside this file is the other side. Both read `cases.json`; the Rust side
 //! writes first weights and images, PyTorch answers with what it computes from them, and here
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
-//! buffer after ten optimiser steps. Run it with `cargo xtask parity`, which brings the Python.
+//! buffer after ten optimiser steps. `metrics.py` does the same for the figures of an evaluation,
+//! with scikit-learn. Run it with `cargo xtask parity`, which brings the Python.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@
 
 mod case;
 mod compare;
+mod metrics;
 mod schedules;
 
 use std::path::{Path, PathBuf};
@@ -20,16 +22,16 @@ use std::process::Command;
 
 use crate::case::Case;
 
-/// Runs `reference.py` with these arguments.
-fn run_reference(arguments: &[&Path]) {
+/// Runs a script of this folder with these arguments.
+fn run_python(script: &str, arguments: &[&Path]) {
     let python = std::env::var_os("PARITY_PYTHON")
         .expect("PARITY_PYTHON is not set; run `cargo xtask parity`");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/reference.py");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity").join(script);
     let mut python = Command::new(python);
     // PyTorch's threads otherwise spin while they wait, which starves whatever else runs.
-    python.arg(script).args(arguments).env("OMP_WAIT_POLICY", "passive");
+    python.arg(path).args(arguments).env("OMP_WAIT_POLICY", "passive");
     let status = python.status().expect("start Python");
-    assert!(status.success(), "reference.py {arguments:?}: {status}");
+    assert!(status.success(), "{script} {arguments:?}: {status}");
 }
 
 /// A folder for the files that the two sides exchange.
@@ -43,7 +45,7 @@ fn check(name: &str) {
     let case = Case::named(name);
     let folder = exchange(name);
     case.write(&folder);
-    run_reference(&[Path::new("train"), &folder.join("case.json"), &folder]);
+    run_python("reference.py", &[Path::new("train"), &folder.join("case.json"), &folder]);
     compare::compare(&case, &folder);
 }
 
@@ -99,8 +101,16 @@ fn small_resnet_silu() {
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn schedules() {
     let file = exchange("schedules").join("curves.json");
-    run_reference(&[Path::new("schedules"), &file]);
+    run_python("reference.py", &[Path::new("schedules"), &file]);
     schedules::compare(&file);
+}
+
+#[test]
+#[ignore = "needs scikit-learn; run `cargo xtask parity`"]
+fn metrics_of_random_predictions() {
+    let file = exchange("metrics").join("cases.json");
+    run_python("metrics.py", &[&file]);
+    metrics::compare(&file);
 }
 
 #[test]

@@ -128,8 +128,8 @@ impl RunReport<'_> {
     /// The page.
     ///
     /// # Panics
-    /// If an evaluation or a list of counts is not of as many classes as there are names, or a verdict is of an image
-    /// that is not among the pixels.
+    /// If an evaluation or a list of counts is not of as many classes as there are names, or a
+    /// verdict is of an image that is not among the pixels.
     pub fn to_html(&self) -> Html {
         Html(run_page::page(self).into_string())
     }
