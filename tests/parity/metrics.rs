@@ -37,6 +37,9 @@ pub(crate) fn compare(file: &Path) {
     println!("metrics: {} cases, largest error {largest:.1e}", cases.len());
 }
 
+/// One of a class's figures.
+type Figure = fn(&ClassMetrics) -> Option<f64>;
+
 /// Returns the largest error.
 fn compare_case(index: usize, case: &Case) -> f64 {
     let mut evaluator = Evaluator::new(case.n_classes);
@@ -59,7 +62,7 @@ fn compare_case(index: usize, case: &Case) -> f64 {
         assert!(error <= TOLERANCE, "{what} of case {index}: {found:?}, scikit-learn {wanted:?}");
         largest = largest.max(error);
     };
-    let figures: [(&str, fn(&ClassMetrics) -> Option<f64>, &[Option<f64>]); 3] = [
+    let figures: [(&str, Figure, &[Option<f64>]); 3] = [
         ("precision", |class| class.precision, &case.precision),
         ("recall", |class| class.recall, &case.recall),
         ("F1", |class| class.f1, &case.f1),
