@@ -67,8 +67,10 @@ pub struct RunReport<'a> {
     pub headline: Vec<Fact>,
     /// What could not be told, and why, in words.
     pub missing: Vec<String>,
-    /// The command that does the run again, and what there is to know about it.
-    pub command: Fact,
+    /// The command that does the run again.
+    pub command: &'a str,
+    /// What there is to know about the command.
+    pub command_note: &'a str,
     /// The recipe as TOML.
     pub config: &'a str,
     /// Names of the classes.

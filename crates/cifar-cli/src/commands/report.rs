@@ -65,7 +65,8 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
         title: &format!("{}, seed {}", recipe.name, recipe.seed),
         headline: headline(&record, evaluation),
         missing,
-        command: Fact::new(note, &command),
+        command: &command,
+        command_note: &note,
         config: &recipe.to_toml()?,
         class_names: &class_names,
         data,
@@ -120,8 +121,6 @@ fn headline(record: &Record, evaluation: Option<&Evaluation>) -> Vec<Fact> {
         None => format!("{} of {}", record.history.epochs.len(), record.recipe.epochs),
     };
     add("epochs", Some(epochs));
-    let steps = record.history.steps.last().map(|step| step.step);
-    add("optimiser steps", steps.map(|steps| grouped(steps as u64)));
     add("images/s", summary.map(|summary| grouped(summary.images_per_second.round() as u64)));
     add("duration", summary.map(|summary| duration(summary.duration_s)));
     facts
@@ -176,7 +175,7 @@ fn steps_timing(history: &History) -> Vec<Fact> {
     let n_images: usize = history.steps.iter().map(|step| step.n_images).sum();
     let millis = |secs: f64| format!("{:.2} ms", 1000.0 * secs);
     vec![
-        Fact::new("optimiser steps logged", grouped(secs.len() as u64)),
+        Fact::new("optimiser steps", grouped(secs.len() as u64)),
         Fact::new("images in them", grouped(n_images as u64)),
         Fact::new("time in them", duration(total)),
         Fact::new("images/s in them", grouped((n_images as f64 / total).round() as u64)),

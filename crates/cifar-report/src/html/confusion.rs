@@ -15,7 +15,7 @@ use crate::theme::{dark_share_colour, share_colour, text_on};
 /// Most pictures behind one cell.
 const MAX_IN_CELL: usize = 10;
 /// Most pairs that are listed, and pictures of each.
-const MAX_PAIRS: usize = 10;
+const MAX_PAIRS: usize = 9;
 const MAX_IN_PAIR: usize = 6;
 
 /// The samples behind each cell, by true and predicted class.

@@ -180,8 +180,8 @@ fn timing(report: &RunReport<'_>) -> Markup {
 fn again(report: &RunReport<'_>) -> Markup {
     html! {
         h3 { "Command" }
-        (facts::code(&report.command.value, "the command"))
-        p.note { (report.command.name) }
+        (facts::code(report.command, "the command"))
+        p.note { (report.command_note) }
         div.columns {
             div {
                 h3 { "Recipe" }
