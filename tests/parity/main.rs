@@ -3,7 +3,9 @@
 //! `reference.py` beside this file is the other side. Both read `cases.json`; the Rust side
 //! writes first weights and images, PyTorch answers with what it computes from them, and here
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
-//! buffer after ten optimiser steps; besides, what explains a prediction. Run it with `cargo xtask parity`, which brings the Python.
+//! buffer after ten optimiser steps; besides, what explains a prediction. `metrics.py` does the same
+//! for the figures of an evaluation, with scikit-learn. Run it with `cargo xtask parity`, which brings
+//! the Python.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +17,7 @@ mod airbench94;
 mod case;
 mod compare;
 mod explanations;
+mod metrics;
 mod schedules;
 
 use std::path::{Path, PathBuf};
@@ -22,16 +25,16 @@ use std::process::Command;
 
 use crate::case::Case;
 
-/// Runs `reference.py` with these arguments.
-fn run_reference(arguments: &[&Path]) {
+/// Runs a script of this folder with these arguments.
+fn run_python(script: &str, arguments: &[&Path]) {
     let python = std::env::var_os("PARITY_PYTHON")
         .expect("PARITY_PYTHON is not set; run `cargo xtask parity`");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/reference.py");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity").join(script);
     let mut python = Command::new(python);
     // PyTorch's threads otherwise spin while they wait, which starves whatever else runs.
-    python.arg(script).args(arguments).env("OMP_WAIT_POLICY", "passive");
+    python.arg(path).args(arguments).env("OMP_WAIT_POLICY", "passive");
     let status = python.status().expect("start Python");
-    assert!(status.success(), "reference.py {arguments:?}: {status}");
+    assert!(status.success(), "{script} {arguments:?}: {status}");
 }
 
 /// A folder for the files that the two sides exchange.
@@ -45,7 +48,7 @@ fn check(name: &str) {
     let case = Case::named(name);
     let folder = exchange(name);
     case.write(&folder);
-    run_reference(&[Path::new("train"), &folder.join("case.json"), &folder]);
+    run_python("reference.py", &[Path::new("train"), &folder.join("case.json"), &folder]);
     compare::compare(&case, &folder);
 }
 
@@ -54,7 +57,7 @@ fn check_explanation(name: &str) {
     let case = Case::named(name);
     let folder = exchange(&format!("explain-{name}"));
     case.write(&folder);
-    run_reference(&[Path::new("explain"), &folder.join("case.json"), &folder]);
+    run_python("reference.py", &[Path::new("explain"), &folder.join("case.json"), &folder]);
     explanations::compare(&case, &folder);
 }
 
@@ -129,7 +132,7 @@ fn airnet94_muon() {
 fn airbench94_parts() {
     let (case, folder) = (Case::named("airnet94-muon"), exchange("airbench94-parts"));
     airbench94::write(&case, &folder);
-    run_reference(&[Path::new("airbench94"), &folder.join("case.json"), &folder]);
+    run_python("reference.py", &[Path::new("airbench94"), &folder.join("case.json"), &folder]);
     airbench94::compare(&case, &folder);
 }
 
@@ -143,8 +146,16 @@ fn explanation_of_small_resnet() {
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn schedules() {
     let file = exchange("schedules").join("curves.json");
-    run_reference(&[Path::new("schedules"), &file]);
+    run_python("reference.py", &[Path::new("schedules"), &file]);
     schedules::compare(&file);
+}
+
+#[test]
+#[ignore = "needs scikit-learn; run `cargo xtask parity`"]
+fn metrics_of_random_predictions() {
+    let file = exchange("metrics").join("cases.json");
+    run_python("metrics.py", &[&file]);
+    metrics::compare(&file);
 }
 
 #[test]

@@ -16,5 +16,6 @@ mod instructions;
 mod output;
 mod place;
 mod plots;
+mod reports;
 mod rights;
 mod runs;

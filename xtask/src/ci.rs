@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::process::{self, as_typed};
-use crate::workspace;
+use crate::{browser, workspace};
 
 /// Features that clippy, tests and documentation are built with. All with the same ones, so that
 /// no crate is compiled a second time for the sake of a feature.
@@ -33,6 +33,8 @@ enum Check {
     Xtask(&'static str),
     /// `cargo deny`, which may have to be installed first.
     Deny,
+    /// `browser`, where there is one.
+    Browser,
 }
 
 /// What a step came to.
@@ -86,7 +88,9 @@ fn steps(fast: bool) -> Vec<Step> {
         Step { name: "deny", check: Check::Deny },
     ];
     if !fast {
-        steps.extend(["parity", "smoke", "tensorboard", "kill-test"].map(xtask));
+        steps.extend(["parity", "smoke"].map(xtask));
+        steps.push(Step { name: "browser", check: Check::Browser });
+        steps.extend(["tensorboard", "kill-test"].map(xtask));
     }
     steps
 }
@@ -102,6 +106,7 @@ impl Check {
                 format!("{variable}{}", as_typed(Command::new("cargo").args(words)))
             }
             Self::Xtask(name) => format!("cargo xtask {name}"),
+            Self::Browser => "cargo xtask browser".to_owned(),
             Self::Deny => as_typed(Command::new("cargo").args(DENY)),
         }
     }
@@ -113,14 +118,20 @@ impl Check {
                 process::run(command.args(words).envs(*environment))?;
                 Ok(None)
             }
-            Self::Xtask(name) => {
-                let this = std::env::current_exe().context("find this program")?;
-                process::run(Command::new(this).arg(name).current_dir(workspace::root()))?;
-                Ok(None)
+            Self::Xtask(name) => xtask(name).map(|()| None),
+            Self::Browser => {
+                let skipped = browser::chromium().is_none();
+                xtask("browser").map(|()| skipped.then(|| browser::SKIPPED.to_owned()))
             }
             Self::Deny => deny(),
         }
     }
+}
+
+/// Runs a command of this program.
+fn xtask(name: &str) -> Result<()> {
+    let this = std::env::current_exe().context("find this program")?;
+    process::run(Command::new(this).arg(name).current_dir(workspace::root()))
 }
 
 const DENY: [&str; 5] = ["deny", "check", "bans", "licenses", "sources"];
@@ -178,7 +189,10 @@ mod tests {
     fn fast_is_the_same_list_cut_short() {
         let (fast, whole) = (names(true), names(false));
         assert_eq!(fast[..], whole[..fast.len()]);
-        assert!(whole.ends_with(&["parity", "smoke", "tensorboard", "kill-test"]), "{whole:?}");
+        assert!(
+            whole.ends_with(&["parity", "smoke", "browser", "tensorboard", "kill-test"]),
+            "{whole:?}"
+        );
     }
 
     #[test]

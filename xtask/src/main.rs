@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a developer's tool: its output is what it finds")]
 
 mod bench;
+mod browser;
 mod ci;
 mod cifar;
 mod fetch_data;
@@ -33,6 +34,8 @@ struct Arguments {
 enum Command {
     /// Measures training and evaluation beside PyTorch, in turns.
     Bench(bench::Arguments),
+    /// Opens the pages of a report and a comparison in a browser, at two widths, light and dark.
+    Browser,
     /// Everything that must hold, cheapest first; stops at the first failure.
     Ci(ci::Arguments),
     /// The official CIFAR-10 files, verified, in `data/`.
@@ -57,6 +60,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Browser => browser::run(),
         Command::Ci(arguments) => ci::run(&arguments),
         Command::FetchData(arguments) => fetch_data::run(&arguments),
         Command::KillTest(arguments) => kill_test::run(&arguments),

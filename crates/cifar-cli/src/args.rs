@@ -3,6 +3,7 @@
 mod doctor;
 mod explain;
 mod lr_find;
+mod report;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use lr_find::LrFindArgs;
+pub(crate) use report::{CompareArgs, ReportArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,6 +48,8 @@ impl Cli {
             Command::Eval(args) => args.json,
             Command::Plot(args) => args.json,
             Command::Explain(args) => args.json,
+            Command::Report(args) => args.json,
+            Command::Compare(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
             Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
             Command::Models(args) => args.json,
@@ -67,6 +71,10 @@ pub(crate) enum Command {
     Plot(PlotArgs),
     /// Draw why a network took a picture for what it did
     Explain(ExplainArgs),
+    /// Write what a run did as one web page: figures, curves, mistakes with their pictures
+    Report(ReportArgs),
+    /// Compare runs: a table, and a web page with their curves
+    Compare(CompareArgs),
     /// Look at the data
     Data(DataArgs),
     /// List the networks, or one network layer by layer

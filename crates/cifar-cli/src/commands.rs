@@ -1,6 +1,7 @@
 //! One file for each command: load, call, print.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod doctor;
@@ -9,4 +10,5 @@ pub(crate) mod explain;
 pub(crate) mod lr_find;
 pub(crate) mod models;
 pub(crate) mod plot;
+pub(crate) mod report;
 pub(crate) mod train;

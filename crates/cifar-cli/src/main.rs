@@ -6,12 +6,17 @@ mod console;
 mod fetching;
 mod host;
 mod interrupt;
+mod logged;
 mod pictures;
 mod progress;
+mod recipe_keys;
 mod recipes;
+mod record;
+mod reproduce;
 mod session;
 mod tables;
 mod tensorboard;
+mod tested;
 mod trace;
 
 use std::process::ExitCode;
@@ -48,6 +53,8 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => commands::eval::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Plot(args) => commands::plot::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => commands::explain::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Report(args) => commands::report::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Compare(args) => commands::compare::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Models(args) => commands::models::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::LrFind(args) => commands::lr_find::run(args, console).map(|()| ExitCode::SUCCESS),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cifar_data::{Batch, Dataset, Normalization};
+use cifar_metrics::Verdict;
 use cifar_report::{Drawing, Format, Picture, Prediction, picture_grid, prediction_grid};
 
 use crate::args::PictureFormat;
@@ -51,34 +52,17 @@ fn pixels(batch: &Batch, normalization: &Normalization) -> Vec<u8> {
     batch.images.iter().enumerate().map(colour).collect()
 }
 
-/// The first of the images `indices`, each with its true class, its predicted one and the
-/// probability of that. `predicted`: class and probability of every image.
-pub(crate) fn predictions(
-    title: &str,
-    indices: &[usize],
-    predicted: &[(usize, f64)],
-    images: &Dataset,
-) -> Drawing {
+/// The first of the images that `verdicts` are of, each with its true class, its predicted one and
+/// the probability of that.
+pub(crate) fn predictions(title: &str, verdicts: &[Verdict], images: &Dataset) -> Drawing {
     let names = images.class_names();
-    let shown = indices.iter().take(N_PREDICTIONS).map(|&index| Prediction {
-        pixels: images.image(index),
-        truth: &names[usize::from(images.label(index))],
-        predicted: &names[predicted[index].0],
-        probability: predicted[index].1,
+    let shown = verdicts.iter().take(N_PREDICTIONS).map(|verdict| Prediction {
+        pixels: images.image(verdict.sample),
+        truth: &names[verdict.truth],
+        predicted: &names[verdict.predicted],
+        probability: verdict.probability,
     });
     prediction_grid(title, &shown.collect::<Vec<_>>(), PREDICTION_COLUMNS)
-}
-
-/// The mistakes with the highest probability, the surest first.
-pub(crate) fn surest_mistakes(
-    title: &str,
-    predicted: &[(usize, f64)],
-    images: &Dataset,
-) -> Drawing {
-    let wrong = |&index: &usize| predicted[index].0 != usize::from(images.label(index));
-    let mut mistakes: Vec<usize> = (0..predicted.len()).filter(wrong).collect();
-    mistakes.sort_by(|&a, &b| predicted[b].1.total_cmp(&predicted[a].1));
-    predictions(title, &mistakes, predicted, images)
 }
 
 /// Saves a drawing as `folder/NAME.png`, `.svg`, or both; makes the folder.

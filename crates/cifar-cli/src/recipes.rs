@@ -13,6 +13,14 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("airnet94", include_str!("../../../models/airnet94.toml")),
 ];
 
+/// The recipe called `name` of those that come with the program.
+pub(crate) fn built_in(name: &str) -> anyhow::Result<Recipe> {
+    match BUILT_IN.iter().any(|(known, _)| *known == name) {
+        true => load(name, &[]),
+        false => bail!("no built-in recipe is called `{name}`"),
+    }
+}
+
 /// The recipe called `name`, or the one in the file `name`, with `settings` applied.
 pub(crate) fn load(name: &str, settings: &[String]) -> anyhow::Result<Recipe> {
     let text = match BUILT_IN.iter().find(|(known, _)| *known == name) {

@@ -6,11 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use candle_core::Device;
 use cifar_data::{Cifar10, Dataset, Loader, LoaderConfig, Split, stratified_split};
-use cifar_metrics::Evaluation;
 use cifar_models::Model;
-use cifar_train::{
-    Learner, Recipe, RunFolder, Slot, TestTimeAugmentation, Whitening, evaluate_views,
-};
+use cifar_train::{Learner, Recipe, RunFolder, Slot, Whitening};
 
 use crate::args::{CheckpointName, SourceArgs};
 use crate::console::Console;
@@ -76,24 +73,6 @@ pub(crate) fn eval_loader(
 /// All images of `dataset`, as they are.
 pub(crate) fn whole_eval_loader(dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<Loader> {
     eval_loader(dataset, (0..dataset.len() as u32).collect(), recipe)
-}
-
-/// What `model` makes of the images of `loader`, by as many views as the recipe says: the figures, and
-/// each image's predicted class with its probability.
-pub(crate) fn predict(
-    model: &Model,
-    loader: &Loader,
-    recipe: &Recipe,
-    device: &Device,
-) -> anyhow::Result<(Evaluation, Vec<(usize, f64)>)> {
-    let mut predictions = Vec::new();
-    let each = |logits: &[f32], n: usize| {
-        predictions.extend(logits.chunks_exact(logits.len() / n).map(cifar_metrics::prediction));
-    };
-    let views = recipe.test_time_augmentation.unwrap_or(TestTimeAugmentation::None);
-    let (learner, arithmetic) = (learner(model), recipe.arithmetic());
-    let evaluation = evaluate_views(&learner, loader, device, arithmetic, views, each)?;
-    Ok((evaluation, predictions))
 }
 
 /// The recipe's network with fresh weights.

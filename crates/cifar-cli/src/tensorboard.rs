@@ -13,7 +13,7 @@ use cifar_train::{
     EpochReport, Event, Observer, Recipe, RunFolder, Start, StepReport, StepTensors,
 };
 
-use crate::pictures;
+use crate::{pictures, recipe_keys};
 
 /// Pictures of the training batch that are shown.
 const BATCH_SHOWN: usize = 32;
@@ -205,22 +205,14 @@ fn values(tensor: &Tensor) -> Option<Vec<f32>> {
 
 /// The recipe's keys, dotted, with their values.
 fn hparams(recipe: &toml::Table) -> Vec<(String, Hparam)> {
-    let mut found = Vec::new();
-    for (key, value) in recipe {
-        let hparam = match value {
-            toml::Value::Table(inner) => {
-                found.extend(hparams(inner).into_iter().map(|(k, v)| (format!("{key}.{k}"), v)));
-                continue;
-            }
-            toml::Value::Integer(number) => Hparam::Number(*number as f64),
-            toml::Value::Float(number) => Hparam::Number(*number),
-            toml::Value::Boolean(bool) => Hparam::Bool(*bool),
-            toml::Value::String(text) => Hparam::Text(text.clone()),
-            other => Hparam::Text(other.to_string()),
-        };
-        found.push((key.clone(), hparam));
-    }
-    found
+    let hparam = |value| match value {
+        toml::Value::Integer(number) => Hparam::Number(number as f64),
+        toml::Value::Float(number) => Hparam::Number(number),
+        toml::Value::Boolean(bool) => Hparam::Bool(bool),
+        toml::Value::String(text) => Hparam::Text(text),
+        other => Hparam::Text(other.to_string()),
+    };
+    recipe_keys::dotted(recipe).into_iter().map(|(key, value)| (key, hparam(value))).collect()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod confusion;
 mod error;
 mod evaluation;
 mod score;
+mod verdict;
 
 pub use calibration::{Calibration, CalibrationBin};
 pub use class_metrics::ClassMetrics;
@@ -35,3 +36,4 @@ pub use confusion::{ConfusedPair, ConfusionMatrix};
 pub use error::MetricsError;
 pub use evaluation::{Evaluation, Evaluator};
 pub use score::{first_maximum, prediction, ranking};
+pub use verdict::{Verdict, by_cell, least_sure_hits, surest_mistakes};

@@ -51,12 +51,15 @@ pub(crate) fn nice_step(span: f64, most: u32) -> Step {
 
 /// Most intervals between the ticks of an axis.
 const MAX_INTERVALS: u32 = 6;
+/// Room for a tick's label on a level axis: `100,000` and some space.
+const PIXELS_PER_TICK: u32 = 80;
 
 impl Axis {
-    /// From 0 to `last`, with ticks at whole numbers.
-    pub(crate) fn counted(title: &'static str, last: usize) -> Self {
+    /// From 0 to `last`, with ticks at whole numbers, as many as go into `width` pixels.
+    pub(crate) fn counted(title: &'static str, last: usize, width: u32) -> Self {
         let high = last.max(1) as f64;
-        let step = nice_step(high.max(f64::from(MAX_INTERVALS)), MAX_INTERVALS);
+        let most = (width / PIXELS_PER_TICK).clamp(2, MAX_INTERVALS);
+        let step = nice_step(high.max(f64::from(most)), most);
         Self { title, ticks: ticks(0.0, high, step), low: 0.0, high, logarithmic: false }
     }
 
@@ -173,9 +176,13 @@ mod tests {
             labels(&Axis::linear("", [0.0, 3e-6].into_iter())),
             ["0", "5e-7", "1.0e-6", "1.5e-6", "2.0e-6", "2.5e-6", "3.0e-6"]
         );
-        assert_eq!(labels(&Axis::counted("", 4221)), ["0", "1,000", "2,000", "3,000", "4,000"]);
-        assert_eq!(labels(&Axis::counted("", 1)), ["0", "1"]);
-        assert_eq!(labels(&Axis::counted("", 0)), ["0", "1"]);
+        assert_eq!(
+            labels(&Axis::counted("", 4221, 700)),
+            ["0", "1,000", "2,000", "3,000", "4,000"]
+        );
+        assert_eq!(labels(&Axis::counted("", 4221, 260)), ["0", "2,000", "4,000"]);
+        assert_eq!(labels(&Axis::counted("", 1, 700)), ["0", "1"]);
+        assert_eq!(labels(&Axis::counted("", 0, 10)), ["0", "1"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use image::{Rgb, RgbImage};
 
-use crate::drawing::{Drawing, Mark, Path, Point, Stroke};
+use crate::drawing::{Drawing, Mark, Path, Point, Readings, Stroke};
 use crate::overlay::rgb_image;
 use crate::rect::Rect;
 use crate::text::{Align, TextLine, TextStyle};
@@ -21,7 +21,15 @@ pub(crate) struct Canvas {
 impl Canvas {
     /// An empty sheet. The title is not drawn.
     pub(crate) fn new(title: &str, width: u32, height: u32) -> Self {
-        Self { drawing: Drawing { title: title.to_owned(), width, height, marks: Vec::new() } }
+        let body = Rect::new(0, 0, width, height);
+        let (title, marks) = (title.to_owned(), Vec::new());
+        Self { drawing: Drawing { title, width, height, body, marks, n_header_marks: 0 } }
+    }
+
+    /// Ends the header: what follows lies in `body`.
+    pub(crate) fn begin_body(&mut self, body: Rect) {
+        self.drawing.n_header_marks = self.drawing.marks.len();
+        self.drawing.body = body;
     }
 
     pub(crate) fn into_drawing(self) -> Drawing {
@@ -44,7 +52,29 @@ impl Canvas {
 
     /// Straight lines through `points`; `name` says what they show.
     pub(crate) fn path(&mut self, name: &str, points: Vec<Point>, stroke: Stroke) {
-        self.drawing.marks.push(Mark::Path(Path { name: name.to_owned(), points, stroke }));
+        self.add_path(name, points, stroke, None);
+    }
+
+    /// Like [`path`](Self::path), through data: `readings` has one pair for each point.
+    pub(crate) fn curve(
+        &mut self,
+        name: &str,
+        points: Vec<Point>,
+        stroke: Stroke,
+        readings: Readings,
+    ) {
+        self.add_path(name, points, stroke, Some(readings));
+    }
+
+    fn add_path(
+        &mut self,
+        name: &str,
+        points: Vec<Point>,
+        stroke: Stroke,
+        readings: Option<Readings>,
+    ) {
+        let path = Path { name: name.to_owned(), points, stroke, readings };
+        self.drawing.marks.push(Mark::Path(path));
     }
 
     /// A disc.

@@ -52,7 +52,7 @@ pub fn class_bars(title: &str, class_names: &[String], classes: &[ClassMetrics])
     let mut canvas = header.sheet(PAGE_WIDTH, plot.bottom() + X_AXIS_HEIGHT + MARGIN);
     legend::draw(&mut canvas, &entries, MARGIN, header.bottom(), width);
     let x = Axis::linear("percent", [0.0, 100.0].into_iter());
-    let frame = Frame { plot, x, y: Axis::unmarked() };
+    let frame = Frame { plot, right: PAGE_WIDTH - MARGIN, x, y: Axis::unmarked() };
     frame.draw(&mut canvas, MARGIN);
     for (index, (name, class)) in (0..).zip(class_names.iter().zip(classes)) {
         let group = Rect { y: plot.y + index * PITCH, height: PITCH, ..plot };

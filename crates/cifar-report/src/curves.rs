@@ -3,14 +3,13 @@
 use image::Rgb;
 
 use crate::axis::Axis;
+use crate::chart::{Chart, HALF_HEIGHT, Marker, Panel, WHOLE_HEIGHT, values};
 use crate::drawing::{Drawing, Point, Stroke};
-use crate::frame::{BOLD, Frame, X_AXIS_HEIGHT, y_axis_width};
+use crate::frame::BOLD;
 use crate::header::Header;
-use crate::legend::{self, Entry, Sample};
-use crate::rect::Rect;
 use crate::series::{Series, smooth, smoothing_window};
 use crate::text::grouped;
-use crate::theme::{DATA, GAP, MARGIN, MUTED, PAGE_WIDTH, SECOND, SPACE, pale};
+use crate::theme::{DATA, MUTED, PAGE_WIDTH, SECOND, pale};
 
 /// One optimiser step. A figure that is not finite is left out of the picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,14 +39,20 @@ pub struct EpochPoint {
     pub accuracy: f64,
 }
 
-const STEPS: &str = "optimiser steps";
-/// Height of the data of a picture of two panels, and of one.
-const HALF_HEIGHT: u32 = 240;
-pub(crate) const WHOLE_HEIGHT: u32 = 320;
+pub(crate) const STEPS: &str = "optimiser steps";
+const BEST: Stroke = Stroke { colour: MUTED, width: 1.5, dashed: true };
 
 /// Loss and accuracy, one above the other: the batches' loss pale with its running mean, the
 /// validation after each epoch where there was one, and the epoch with the best accuracy.
 pub fn training_history(title: &str, steps: &[StepPoint], validation: &[EpochPoint]) -> Drawing {
+    history_chart(title, steps, validation).draw(PAGE_WIDTH)
+}
+
+pub(crate) fn history_chart<'a>(
+    title: &'a str,
+    steps: &[StepPoint],
+    validation: &[EpochPoint],
+) -> Chart<'a> {
     let loss = points(steps, |step| step.loss);
     let accuracy = points(steps, |step| 100.0 * step.accuracy);
     let window = smoothing_window(steps.len());
@@ -87,11 +92,27 @@ pub fn training_history(title: &str, steps: &[StepPoint], validation: &[EpochPoi
         ),
         None => "no validation images were held out".to_owned(),
     };
-    line_charts(&Header { title, subtitle }, steps, &panels, best(validation))
+    let marker = best(validation).map(|best| Marker {
+        at: best.step as f64,
+        text: format!("best epoch ({})", best.epoch),
+        stroke: BEST,
+    });
+    Chart {
+        header: Header { title, subtitle },
+        x_title: STEPS,
+        last: last(steps),
+        panels: panels.into(),
+        panel_height: HALF_HEIGHT,
+        marker,
+    }
 }
 
 /// The learning rate of every step.
 pub fn learning_rate(title: &str, steps: &[StepPoint]) -> Drawing {
+    rate_chart(title, steps).draw(PAGE_WIDTH)
+}
+
+pub(crate) fn rate_chart<'a>(title: &'a str, steps: &[StepPoint]) -> Chart<'a> {
     let rates = points(steps, |step| step.learning_rate);
     let series =
         Series { name: "learning rate".to_owned(), stroke: line(DATA), dots: false, points: rates };
@@ -101,11 +122,22 @@ pub fn learning_rate(title: &str, steps: &[StepPoint]) -> Drawing {
     // some room above the peak.
     let y = Axis::linear("learning rate", [0.0, 1.05 * peak].into_iter());
     let header = Header { title, subtitle: format!("highest {}", four_digits(peak)) };
-    line_charts(&header, steps, &[Panel { y, series: vec![series] }], None)
+    Chart {
+        header,
+        x_title: STEPS,
+        last: last(steps),
+        panels: vec![Panel { y, series: vec![series] }],
+        panel_height: WHOLE_HEIGHT,
+        marker: None,
+    }
 }
 
 /// The global norm of every step's gradient on a logarithmic axis, pale, with its running mean.
 pub fn gradient_norm(title: &str, steps: &[StepPoint]) -> Drawing {
+    norm_chart(title, steps).draw(PAGE_WIDTH)
+}
+
+pub(crate) fn norm_chart<'a>(title: &'a str, steps: &[StepPoint]) -> Chart<'a> {
     let norms = points(steps, |step| step.gradient_norm);
     let n_drawn = norms.iter().filter(|norm| norm.1 > 0.0 && norm.1.is_finite()).count();
     let n_absent = norms.len() - n_drawn;
@@ -127,7 +159,14 @@ pub fn gradient_norm(title: &str, steps: &[StepPoint]) -> Drawing {
         series.insert(0, each_step("each step", norms));
     }
     let y = Axis::logarithmic("gradient norm", values(&series));
-    line_charts(&Header { title, subtitle }, steps, &[Panel { y, series }], None)
+    Chart {
+        header: Header { title, subtitle },
+        x_title: STEPS,
+        last: last(steps),
+        panels: vec![Panel { y, series }],
+        panel_height: WHOLE_HEIGHT,
+        marker: None,
+    }
 }
 
 /// `value` rounded to four significant digits.
@@ -135,18 +174,12 @@ fn four_digits(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }
 
-/// Data that share a vertical axis.
-struct Panel {
-    y: Axis,
-    series: Vec<Series>,
+fn last(steps: &[StepPoint]) -> usize {
+    steps.iter().map(|step| step.step).max().unwrap_or(0)
 }
 
 fn points(steps: &[StepPoint], value: impl Fn(&StepPoint) -> f64) -> Vec<Point> {
     steps.iter().map(|step| (step.step as f64, value(step))).collect()
-}
-
-fn values(series: &[Series]) -> impl Iterator<Item = f64> {
-    series.iter().flat_map(|series| series.points.iter().map(|point| point.1))
 }
 
 pub(crate) fn line(colour: Rgb<u8>) -> Stroke {
@@ -169,44 +202,6 @@ fn mean_name(window: usize) -> String {
 fn best(validation: &[EpochPoint]) -> Option<&EpochPoint> {
     let finite = validation.iter().filter(|epoch| epoch.accuracy.is_finite());
     finite.reduce(|best, epoch| if epoch.accuracy > best.accuracy { epoch } else { best })
-}
-
-/// Panels one above the other over the same steps, with one legend above them.
-fn line_charts(
-    header: &Header,
-    steps: &[StepPoint],
-    panels: &[Panel],
-    best: Option<&EpochPoint>,
-) -> Drawing {
-    let width = PAGE_WIDTH - 2 * MARGIN;
-    let best_stroke = Stroke { colour: MUTED, width: 1.5, dashed: true };
-    let mut entries: Vec<Entry> = panels[0].series.iter().map(Series::entry).collect();
-    entries.extend(best.map(|best| Entry {
-        sample: Sample::Line { stroke: best_stroke, dot: false },
-        text: format!("best epoch ({})", best.epoch),
-    }));
-    let left = panels.iter().map(|panel| y_axis_width(&panel.y)).max().unwrap_or(0);
-    let top = header.bottom() + legend::height(&entries, width);
-    let height = if panels.len() == 1 { WHOLE_HEIGHT } else { HALF_HEIGHT };
-    let pitch = height + X_AXIS_HEIGHT + SPACE;
-    let bottom = top + pitch * panels.len() as u32 - SPACE;
-
-    let mut canvas = header.sheet(PAGE_WIDTH, bottom + MARGIN);
-    legend::draw(&mut canvas, &entries, MARGIN, header.bottom(), width);
-    let last = steps.iter().map(|step| step.step).max().unwrap_or(0);
-    for (index, panel) in (0..).zip(panels) {
-        // The gap at the right holds the half of a last point's dot.
-        let plot = Rect::new(MARGIN + left, top + index * pitch, width - left - GAP, height);
-        let frame = Frame { plot, x: Axis::counted(STEPS, last), y: panel.y.clone() };
-        frame.draw(&mut canvas, MARGIN);
-        if let Some(best) = best {
-            frame.marker(&mut canvas, "best epoch", best.step as f64, best_stroke);
-        }
-        for series in &panel.series {
-            frame.series(&mut canvas, series);
-        }
-    }
-    canvas.into_drawing()
 }
 
 #[cfg(test)]

@@ -14,8 +14,12 @@ pub struct Drawing {
     pub(crate) title: String,
     pub(crate) width: u32,
     pub(crate) height: u32,
+    /// What lies below the header, without the margins.
+    pub(crate) body: Rect,
     /// From the back to the front.
     pub(crate) marks: Vec<Mark>,
+    /// How many of the marks, the first ones, are the header.
+    pub(crate) n_header_marks: usize,
 }
 
 /// A file format of pictures.
@@ -61,6 +65,16 @@ pub(crate) struct Path {
     pub(crate) name: String,
     pub(crate) points: Vec<Point>,
     pub(crate) stroke: Stroke,
+    /// The figures behind the points; none where a path shows no data.
+    pub(crate) readings: Option<Readings>,
+}
+
+/// What the points of a path stand for, one pair for each.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Readings {
+    /// Titles of the two axes.
+    pub(crate) axes: [&'static str; 2],
+    pub(crate) values: Vec<Point>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,20 +1,22 @@
 use crate::axis::Axis;
 use crate::canvas::Canvas;
-use crate::drawing::{Point, Stroke};
+use crate::drawing::{Point, Readings, Stroke};
 use crate::rect::Rect;
 use crate::series::{DOT_RADIUS, Series, thin};
 use crate::text::Align;
-use crate::theme::{AXIS, AXIS_TITLE, GAP, GRID, MARGIN, PAGE_WIDTH, ROW, TICK};
+use crate::theme::{AXIS, AXIS_TITLE, GAP, GRID, ROW, TICK};
 
 /// Height of the tick labels and the title below a frame.
 pub(crate) const X_AXIS_HEIGHT: u32 = GAP + 2 * ROW;
 /// A line through the data, and one that belongs to it.
 pub(crate) const BOLD: f64 = 2.0;
 
-/// The area of the data between two axes, on a page of [`PAGE_WIDTH`].
+/// The area of the data between two axes.
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) plot: Rect,
+    /// Where the last tick's label must end.
+    pub(crate) right: u32,
     pub(crate) x: Axis,
     pub(crate) y: Axis,
 }
@@ -46,7 +48,7 @@ impl Frame {
             // The last label may reach past the data, not into the margin.
             let width = TICK.width_of(&tick.label);
             let label = Rect::new(
-                (x - width / 2).min(PAGE_WIDTH - MARGIN - width),
+                (x - width / 2).min(self.right - width),
                 plot.bottom() + GAP / 2,
                 width,
                 ROW,
@@ -70,13 +72,15 @@ impl Frame {
     }
 
     pub(crate) fn series(&self, canvas: &mut Canvas, series: &Series) {
-        let places: Vec<Point> =
-            series.points.iter().filter_map(|&point| self.place(point)).collect();
-        let single = places.len() == 1;
-        if places.len() > 1 {
-            canvas.path(&series.name, thin(&places), series.stroke);
+        let placed = series.points.iter().filter_map(|&point| Some((self.place(point)?, point)));
+        let (places, values): (Vec<Point>, Vec<Point>) = placed.unzip();
+        if !places.is_empty() {
+            let kept = thin(&places);
+            let of = |points: &[Point]| kept.iter().map(|&index| points[index]).collect();
+            let readings = Readings { axes: [self.x.title, self.y.title], values: of(&values) };
+            canvas.curve(&series.name, of(&places), series.stroke, readings);
         }
-        if series.dots || single {
+        if series.dots || places.len() == 1 {
             for place in places {
                 canvas.dot(place, DOT_RADIUS, series.stroke.colour);
             }

@@ -34,6 +34,8 @@ impl Header<'_> {
         canvas.text(title, self.title, Align::Start, TITLE);
         let subtitle = Rect { y: title.bottom(), height: ROW, ..title };
         canvas.text(subtitle, &self.subtitle, Align::Start, SUBTITLE);
+        let top = self.bottom().min(height - MARGIN);
+        canvas.begin_body(Rect { y: top, height: height - MARGIN - top, ..title });
         canvas
     }
 }

@@ -1,5 +1,6 @@
-//! Pictures of data and results, drawn without system fonts, [what speaks for a
-//! prediction](explain), [event files](tensorboard) for TensorBoard, and [traces](trace) for Perfetto.
+//! Pictures of data and results, drawn without system fonts, [web pages](html) of runs, [what speaks
+//! for a prediction](explain), [event files](tensorboard) for TensorBoard, and [traces](trace) for
+//! Perfetto.
 //!
 //! Every drawing function returns a [`Drawing`] of the size its content needs, in one look: the fonts,
 //! colours and margins of one theme, a title at the top left, text that never overlaps and is
@@ -20,6 +21,7 @@
 
 mod axis;
 mod canvas;
+mod chart;
 mod class_bars;
 mod class_distribution;
 mod confusion_matrix;
@@ -31,6 +33,7 @@ mod feature_map_page;
 mod filters;
 mod frame;
 mod header;
+pub mod html;
 mod legend;
 mod lr_range;
 mod overlay;
@@ -38,6 +41,7 @@ mod picture_grid;
 mod raster;
 mod rect;
 mod reliability;
+mod run_curves;
 mod save;
 mod series;
 mod svg;
@@ -62,4 +66,5 @@ pub use lr_range::{LrMark, LrRangePoint, lr_range};
 pub use overlay::{overlay, rgb_image};
 pub use picture_grid::{Picture, Prediction, picture_grid, prediction_grid};
 pub use reliability::reliability_diagram;
+pub use run_curves::RunCurves;
 pub use save::ReportError;

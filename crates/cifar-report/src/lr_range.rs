@@ -1,7 +1,8 @@
 //! The range test of learning rates.
 
 use crate::axis::Axis;
-use crate::curves::{WHOLE_HEIGHT, line};
+use crate::chart::WHOLE_HEIGHT;
+use crate::curves::line;
 use crate::drawing::{Drawing, Point, Stroke};
 use crate::frame::{BOLD, Frame, X_AXIS_HEIGHT, y_axis_width};
 use crate::header::Header;
@@ -65,8 +66,8 @@ pub fn lr_range(title: &str, points: &[LrRangePoint], marks: &[LrMark]) -> Drawi
     let top = header.bottom() + legend::height(&entries, width);
     let mut canvas = header.sheet(PAGE_WIDTH, top + WHOLE_HEIGHT + X_AXIS_HEIGHT + MARGIN);
     legend::draw(&mut canvas, &entries, MARGIN, header.bottom(), width);
-    let frame =
-        Frame { plot: Rect::new(MARGIN + left, top, width - left - GAP, WHOLE_HEIGHT), x, y };
+    let plot = Rect::new(MARGIN + left, top, width - left - GAP, WHOLE_HEIGHT);
+    let frame = Frame { plot, right: MARGIN + width, x, y };
     frame.draw(&mut canvas, MARGIN);
     for (mark, stroke) in marks.iter().zip(strokes) {
         frame.marker(&mut canvas, &mark.name, mark.learning_rate, stroke);

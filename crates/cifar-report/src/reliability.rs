@@ -19,6 +19,11 @@ const DIAGONAL: Stroke = Stroke { colour: MUTED, width: BOLD, dashed: true };
 /// (Guo et al. 2017, arXiv:1706.04599), over a histogram of the confidences; the expected
 /// calibration error stands under the title.
 pub fn reliability_diagram(title: &str, calibration: &Calibration) -> Drawing {
+    reliability_at(PAGE_WIDTH, title, calibration)
+}
+
+/// The diagram on a sheet `sheet_width` pixels wide.
+pub(crate) fn reliability_at(sheet_width: u32, title: &str, calibration: &Calibration) -> Drawing {
     let n: u64 = calibration.bins.iter().map(|bin| bin.n).sum();
     let subtitle = match n {
         0 => "no samples".to_owned(),
@@ -30,7 +35,7 @@ pub fn reliability_diagram(title: &str, calibration: &Calibration) -> Drawing {
     };
     let header = Header { title, subtitle };
     let entries = [
-        (Sample::Block(DATA), "accuracy, up to the black line"),
+        (Sample::Block(DATA), "accuracy, up to the bold line"),
         (Sample::Block(pale(SECOND)), "gap to the mean confidence"),
         (Sample::Line { stroke: DIAGONAL, dot: false }, "perfect agreement"),
     ]
@@ -39,17 +44,18 @@ pub fn reliability_diagram(title: &str, calibration: &Calibration) -> Drawing {
     let share = |bin: &CalibrationBin| 100.0 * bin.n as f64 / n.max(1) as f64;
     let shares = Axis::linear("samples (%)", calibration.bins.iter().map(share).chain([0.0]));
 
-    let width = PAGE_WIDTH - 2 * MARGIN;
+    let width = sheet_width - 2 * MARGIN;
     let accuracies = percents("accuracy (%)");
     let left = y_axis_width(&accuracies).max(y_axis_width(&shares));
     let top = header.bottom() + legend::height(&entries, width);
     let plot = Rect::new(MARGIN + left, top, width - left - ROW / 2, HEIGHT);
     let below = plot.bottom() + X_AXIS_HEIGHT + SPACE;
     let histogram = Rect { y: below, height: HISTOGRAM_HEIGHT, ..plot };
-    let mut canvas = header.sheet(PAGE_WIDTH, histogram.bottom() + X_AXIS_HEIGHT + MARGIN);
+    let mut canvas = header.sheet(sheet_width, histogram.bottom() + X_AXIS_HEIGHT + MARGIN);
     legend::draw(&mut canvas, &entries, MARGIN, header.bottom(), width);
 
-    let frame = Frame { plot, x: percents("confidence (%)"), y: accuracies };
+    let right = MARGIN + width;
+    let frame = Frame { plot, right, x: percents("confidence (%)"), y: accuracies };
     frame.draw(&mut canvas, MARGIN);
     for (index, bin) in (0..).zip(&calibration.bins) {
         draw_bin(&mut canvas, slot(plot, index, calibration.bins.len()), bin);
@@ -57,7 +63,7 @@ pub fn reliability_diagram(title: &str, calibration: &Calibration) -> Drawing {
     let ends = [(0.0, 0.0), (100.0, 100.0)].iter().filter_map(|&end| frame.place(end)).collect();
     canvas.path("perfect agreement", ends, DIAGONAL);
 
-    let frame = Frame { plot: histogram, x: percents("confidence (%)"), y: shares };
+    let frame = Frame { plot: histogram, right, x: percents("confidence (%)"), y: shares };
     frame.draw(&mut canvas, MARGIN);
     for (index, bin) in (0..).zip(&calibration.bins) {
         let slot = slot(histogram, index, calibration.bins.len());

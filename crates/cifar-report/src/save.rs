@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Drawing, Format};
 
-/// Why a picture could not be saved.
+/// Why a picture or a page could not be saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReportError {
     /// The path names a folder, or no file at all.
-    #[error("cannot save a picture as {path}: that is a folder, name a file in it")]
+    #[error("cannot save {path}: that is a folder, name a file in it")]
     IsFolder {
         /// The path given.
         path: PathBuf,
@@ -45,24 +45,32 @@ impl Drawing {
     /// If `path` is a folder, its folder does not exist, or the file cannot be written; the error names
     /// the path.
     pub fn save(&self, path: &Path, format: Format) -> Result<(), ReportError> {
-        if path.is_dir() || path.file_name().is_none() {
-            return Err(ReportError::IsFolder { path: path.to_owned() });
-        }
-        let folder = folder_of(path);
-        if !folder.is_dir() {
-            let (path, folder) = (path.to_owned(), folder.to_owned());
-            return Err(ReportError::MissingFolder { path, folder });
-        }
-        let temporary = folder.join(temporary_name());
-        let result = write(self, format, &temporary).and_then(|()| fs::rename(&temporary, path));
-        if result.is_err() {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&temporary);
-        }
-        result
-            .and_then(|()| sync_folder(folder))
-            .map_err(|source| ReportError::Write { path: path.to_owned(), source })
+        save(path, |out| self.write(format, out))
     }
+}
+
+/// Writes a file at `path` so that a reader sees the old one or the whole new one.
+pub(crate) fn save(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), ReportError> {
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(ReportError::IsFolder { path: path.to_owned() });
+    }
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        let (path, folder) = (path.to_owned(), folder.to_owned());
+        return Err(ReportError::MissingFolder { path, folder });
+    }
+    let temporary = folder.join(temporary_name());
+    let result = write(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    if result.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
+    }
+    result
+        .and_then(|()| sync_folder(folder))
+        .map_err(|source| ReportError::Write { path: path.to_owned(), source })
 }
 
 /// The parent of a bare file name is empty and means the current folder.
@@ -74,12 +82,15 @@ fn folder_of(path: &Path) -> &Path {
 fn temporary_name() -> String {
     static N_SAVED: AtomicU64 = AtomicU64::new(0);
     let number = N_SAVED.fetch_add(1, Ordering::Relaxed);
-    format!(".{}-{number}.picture.tmp", std::process::id())
+    format!(".{}-{number}.report.tmp", std::process::id())
 }
 
-fn write(drawing: &Drawing, format: Format, path: &Path) -> io::Result<()> {
+fn write(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
-    drawing.write(format, &mut out)?;
+    content(&mut out)?;
     out.flush()?;
     out.get_ref().sync_all()
 }

@@ -9,14 +9,23 @@ use base64::engine::general_purpose::STANDARD;
 use image::codecs::png::CompressionType;
 use image::{Rgb, RgbImage};
 
-use crate::drawing::{DASHES, Drawing, Mark, Path, write_png};
+use crate::drawing::{DASHES, Drawing, Mark, Path, Readings, write_png};
 use crate::text::TextLine;
-use crate::theme::PAPER;
+use crate::theme::{MARGIN, PAPER, css_variable};
 
 const FONTS: &str = "'Noto Sans Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace";
 
+/// How colours are written.
+#[derive(Debug, Clone, Copy)]
+enum Colours {
+    /// As they are.
+    Fixed,
+    /// As variables of the page around, which knows whether it is light or dark.
+    Themed,
+}
+
 pub(crate) fn write(drawing: &Drawing, out: &mut impl Write) -> io::Result<()> {
-    let Drawing { title, width, height, marks } = drawing;
+    let Drawing { title, width, height, marks, .. } = drawing;
     writeln!(
         out,
         r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" font-family="{FONTS}">"#
@@ -24,12 +33,34 @@ pub(crate) fn write(drawing: &Drawing, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "<title>{}</title>", Escaped(title))?;
     writeln!(out, r#"<rect width="{width}" height="{height}" fill="{}"/>"#, Hex(PAPER))?;
     for mark in marks {
-        write_mark(mark, out)?;
+        write_mark(mark, Colours::Fixed, out)?;
     }
     writeln!(out, "</svg>")
 }
 
-fn write_mark(mark: &Mark, out: &mut impl Write) -> io::Result<()> {
+/// The body of the drawing as an element of a web page, which has its own words for the header. The
+/// page sets size and font, and defines the variables of [`css_variable`]. Curves carry their
+/// readings as `data-name`, `data-axes` and `data-values`, for the page's script.
+pub(crate) fn write_inline(drawing: &Drawing, class: &str, out: &mut impl Write) -> io::Result<()> {
+    let body = drawing.body;
+    // Round ends and dots may reach a little over the edge.
+    let (x, y) = (body.x - EDGE, body.y - EDGE);
+    let (width, height) = (body.width + 2 * EDGE, body.height + 2 * EDGE);
+    writeln!(
+        out,
+        r#"<svg class="{class}" viewBox="{x} {y} {width} {height}" role="img" aria-label="{}">"#,
+        Escaped(&drawing.title)
+    )?;
+    for mark in &drawing.marks[drawing.n_header_marks..] {
+        write_mark(mark, Colours::Themed, out)?;
+    }
+    writeln!(out, "</svg>")
+}
+
+/// How far over the body's edge an inline drawing is shown.
+const EDGE: u32 = MARGIN / 16;
+
+fn write_mark(mark: &Mark, colours: Colours, out: &mut impl Write) -> io::Result<()> {
     match mark {
         Mark::Fill { rect, colour } => writeln!(
             out,
@@ -38,24 +69,24 @@ fn write_mark(mark: &Mark, out: &mut impl Write) -> io::Result<()> {
             rect.y,
             rect.width,
             rect.height,
-            Hex(*colour)
+            Paint(*colour, colours)
         ),
-        Mark::Path(path) => write_path(path, out),
+        Mark::Path(path) => write_path(path, colours, out),
         Mark::Dot { centre: (x, y), radius, colour } => {
             writeln!(
                 out,
                 r#"<circle cx="{x:.2}" cy="{y:.2}" r="{radius}" fill="{}"/>"#,
-                Hex(*colour)
+                Paint(*colour, colours)
             )
         }
         Mark::Text(line) if line.text.is_empty() => Ok(()),
-        Mark::Text(line) => write_text(line, out),
+        Mark::Text(line) => write_text(line, colours, out),
         Mark::Picture { x, y, scale, pixels } => write_picture(*x, *y, *scale, pixels, out),
     }
 }
 
-fn write_path(path: &Path, out: &mut impl Write) -> io::Result<()> {
-    write!(out, r#"<polyline fill="none" stroke="{}" "#, Hex(path.stroke.colour))?;
+fn write_path(path: &Path, colours: Colours, out: &mut impl Write) -> io::Result<()> {
+    write!(out, r#"<polyline fill="none" stroke="{}" "#, Paint(path.stroke.colour, colours))?;
     write!(
         out,
         r#"stroke-width="{}" stroke-linejoin="round" stroke-linecap="round""#,
@@ -69,10 +100,38 @@ fn write_path(path: &Path, out: &mut impl Write) -> io::Result<()> {
         let space = if index == 0 { "" } else { " " };
         write!(out, "{space}{x:.1},{y:.1}")?;
     }
-    writeln!(out, r#""><title>{}</title></polyline>"#, Escaped(&path.name))
+    match (colours, &path.readings) {
+        (Colours::Fixed, _) => {
+            writeln!(out, r#""><title>{}</title></polyline>"#, Escaped(&path.name))
+        }
+        (Colours::Themed, None) => writeln!(out, r#""/>"#),
+        (Colours::Themed, Some(readings)) => write_readings(&path.name, readings, out),
+    }
 }
 
-fn write_text(line: &TextLine, out: &mut impl Write) -> io::Result<()> {
+/// Ends the attribute before and the element.
+fn write_readings(name: &str, readings: &Readings, out: &mut impl Write) -> io::Result<()> {
+    let [x, y] = readings.axes;
+    write!(
+        out,
+        r#"" data-name="{}" data-axes="{}|{}" data-values=""#,
+        Escaped(name),
+        Escaped(x),
+        Escaped(y)
+    )?;
+    for (index, (x, y)) in readings.values.iter().enumerate() {
+        let space = if index == 0 { "" } else { " " };
+        write!(out, "{space}{x}:{}", five_digits(*y))?;
+    }
+    writeln!(out, r#""/>"#)
+}
+
+/// `value` rounded to five significant digits.
+fn five_digits(value: f64) -> f64 {
+    format!("{value:.4e}").parse().unwrap_or(value)
+}
+
+fn write_text(line: &TextLine, colours: Colours, out: &mut impl Write) -> io::Result<()> {
     let (x, y) = line.pixel(line.start, line.baseline());
     match line.upward {
         true => write!(out, r#"<text transform="translate({x} {y}) rotate(-90)""#)?,
@@ -84,7 +143,7 @@ fn write_text(line: &TextLine, out: &mut impl Write) -> io::Result<()> {
         r#" font-size="{:.1}" font-weight="{}" fill="{}" textLength="{}" lengthAdjust="spacingAndGlyphs">{}</text>"#,
         style.font_size(),
         style.css_weight(),
-        Hex(style.colour),
+        Paint(style.colour, colours),
         style.width_of(&line.text),
         Escaped(&line.text)
     )
@@ -108,8 +167,20 @@ fn write_picture(
     )
 }
 
+/// A colour as an attribute holds it.
+struct Paint(Rgb<u8>, Colours);
+
+impl Display for Paint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.1, css_variable(self.0)) {
+            (Colours::Themed, Some(variable)) => write!(f, "var({variable})"),
+            _ => write!(f, "{}", Hex(self.0)),
+        }
+    }
+}
+
 /// A colour as CSS writes it.
-struct Hex(Rgb<u8>);
+pub(crate) struct Hex(pub(crate) Rgb<u8>);
 
 impl Display for Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,6 +198,7 @@ impl Display for Escaped<'_> {
             '&' => f.write_str("&amp;"),
             '<' => f.write_str("&lt;"),
             '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
             // XML 1.0 has no way to write most control characters.
             c if c.is_control() => f.write_str(" "),
             c => write!(f, "{c}"),

@@ -35,6 +35,9 @@ pub(crate) const DATA: Rgb<u8> = Rgb([0, 114, 178]);
 pub(crate) const SECOND: Rgb<u8> = Rgb([213, 94, 0]);
 /// A third thing: Okabe and Ito's bluish green.
 pub(crate) const THIRD: Rgb<u8> = Rgb([0, 158, 115]);
+/// More things to compare, each dark enough for a line on paper.
+pub(crate) const FOURTH: Rgb<u8> = Rgb([162, 72, 128]);
+pub(crate) const FIFTH: Rgb<u8> = Rgb([138, 105, 0]);
 /// Share of a colour that is left where it stands for something lesser.
 const PALE: f64 = 0.35;
 
@@ -60,13 +63,45 @@ const fn style(weight: FontWeight, size: RasterHeight, colour: Rgb<u8>) -> TextS
 
 /// The ramp from a share of 0 to a share of 1: the hue of [`DATA`], ever darker.
 const RAMP: [Rgb<u8>; 4] = [Rgb([243, 248, 252]), Rgb([123, 184, 220]), DATA, Rgb([0, 44, 82])];
+/// The same hue on a dark page, ever lighter.
+const DARK_RAMP: [Rgb<u8>; 4] =
+    [Rgb([30, 36, 43]), Rgb([13, 71, 107]), Rgb([43, 138, 196]), Rgb([190, 226, 247])];
 
 /// Colour of a share in `0..=1`; a bigger share is darker. Small shares are spread out (a square
 /// root), because the rare mistakes are what a reader looks for in a good model's matrix.
 pub(crate) fn share_colour(share: f64) -> Rgb<u8> {
-    let position = share.clamp(0.0, 1.0).sqrt() * (RAMP.len() - 1) as f64;
-    let lower = (position as usize).min(RAMP.len() - 2);
-    mix(RAMP[lower], RAMP[lower + 1], position - lower as f64)
+    ramp_colour(&RAMP, share)
+}
+
+fn ramp_colour(ramp: &[Rgb<u8>; 4], share: f64) -> Rgb<u8> {
+    let position = share.clamp(0.0, 1.0).sqrt() * (ramp.len() - 1) as f64;
+    let lower = (position as usize).min(ramp.len() - 2);
+    mix(ramp[lower], ramp[lower + 1], position - lower as f64)
+}
+
+/// The CSS variable that a web page defines for a colour of the theme, once for light and once for
+/// dark surroundings; none for a colour that is not the theme's own.
+pub(crate) fn css_variable(colour: Rgb<u8>) -> Option<&'static str> {
+    let names = [
+        (PAPER, "--paper"),
+        (INK, "--ink"),
+        (MUTED, "--muted"),
+        (AXIS, "--axis"),
+        (GRID, "--grid"),
+        (DATA, "--data"),
+        (SECOND, "--second"),
+        (THIRD, "--third"),
+        (FOURTH, "--fourth"),
+        (FIFTH, "--fifth"),
+        (pale(DATA), "--pale-data"),
+        (pale(SECOND), "--pale-second"),
+    ];
+    names.into_iter().find(|(known, _)| *known == colour).map(|(_, name)| name)
+}
+
+/// [`share_colour`] for dark surroundings: a bigger share is lighter.
+pub(crate) fn dark_share_colour(share: f64) -> Rgb<u8> {
+    ramp_colour(&DARK_RAMP, share)
 }
 
 /// A light form of `colour`.
@@ -114,6 +149,10 @@ mod tests {
             (0..=100).map(|percent| luminance(share_colour(f64::from(percent) / 100.0))).collect();
         assert!(luminances.windows(2).all(|pair| pair[1] < pair[0]), "{luminances:?}");
         assert_eq!((share_colour(0.0), share_colour(1.0)), (RAMP[0], RAMP[3]));
+        let dark: Vec<_> = (0..=100)
+            .map(|percent| luminance(dark_share_colour(f64::from(percent) / 100.0)))
+            .collect();
+        assert!(dark.windows(2).all(|pair| pair[1] > pair[0]), "{dark:?}");
     }
 
     #[test]
@@ -121,6 +160,8 @@ mod tests {
         for permille in 0..=1000 {
             let colour = share_colour(f64::from(permille) / 1000.0);
             assert!(contrast(text_on(colour), colour) >= 4.5, "{permille} permille");
+            let colour = dark_share_colour(f64::from(permille) / 1000.0);
+            assert!(contrast(text_on(colour), colour) >= 4.5, "{permille} permille, dark");
         }
         for colour in [INK, MUTED] {
             assert!(contrast(colour, PAPER) >= 4.5);

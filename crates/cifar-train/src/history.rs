@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// What a run's log tells, in its order.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,19 +15,32 @@ pub struct History {
     pub epochs: Vec<LoggedEpoch>,
 }
 
-/// A step of the log; the fields are those of [`StepReport`](crate::StepReport).
+/// A step of the log; the fields are those of [`StepReport`](crate::StepReport). JSON has no word for
+/// a figure that is not finite; it is logged as `null` and read back as NaN.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct LoggedStep {
     /// Optimiser steps done, this one included.
     pub step: usize,
     /// Mean loss of the batch.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Share of the batch classified correctly.
+    #[serde(deserialize_with = "number_or_null")]
     pub accuracy: f64,
     /// Learning rate of this step.
+    #[serde(deserialize_with = "number_or_null")]
     pub learning_rate: f64,
     /// Global norm of the gradient before clipping.
+    #[serde(deserialize_with = "number_or_null")]
     pub gradient_norm: f64,
+    /// Images in the batch.
+    pub n_images: usize,
+    /// Seconds from handing the batch over to the end of the update, waiting for data included.
+    pub secs: f64,
+}
+
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// An epoch of the log; the fields are those of [`EpochReport`](crate::EpochReport).
@@ -38,6 +51,7 @@ pub struct LoggedEpoch {
     /// Optimiser steps done.
     pub step: usize,
     /// Mean training loss over the epoch's images.
+    #[serde(deserialize_with = "number_or_null")]
     pub train_loss: f64,
     /// Training accuracy over the epoch's images, as a fraction.
     pub train_accuracy: f64,
@@ -49,6 +63,7 @@ pub struct LoggedEpoch {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct LoggedValidation {
     /// Mean cross-entropy without smoothing.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Top-1 accuracy as a fraction.
     pub accuracy: f64,
@@ -165,6 +180,32 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{text}{{\"event\":\"step\",\"st")).unwrap();
         assert_eq!(History::read(&path).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_read_as_such() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        log(&path);
+        let mut log = JsonLines::open(&path, 1).unwrap();
+        let mut step = StepReport {
+            step: 2,
+            epoch: 1,
+            batch: 2,
+            loss: f64::NAN,
+            accuracy: 0.5,
+            learning_rate: 0.1,
+            momentum: None,
+            gradient_norm: f64::INFINITY,
+            n_images: 8,
+            secs: 0.5,
+        };
+        log.observe(&Event::Step(step)).unwrap();
+        (step.step, step.loss) = (3, 1.5);
+        log.observe(&Event::Step(step)).unwrap();
+        let read = History::read(&path).unwrap();
+        assert!(read.steps[1].loss.is_nan() && read.steps[1].gradient_norm.is_nan());
+        assert_eq!((read.steps[2].loss, read.steps[2].accuracy), (1.5, 0.5));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use candle_core::Device;
-use cifar_data::{Cifar10, Dataset};
-use cifar_metrics::Evaluation;
+use cifar_data::Cifar10;
+use cifar_metrics::surest_mistakes;
 use cifar_models::Model;
 use cifar_train::{
     CheckpointStore, Csv, JsonLines, Limits, Observer, Outcome, Precision, Recipe, RunFolder, Slot,
@@ -20,6 +20,7 @@ use crate::console::Console;
 use crate::progress::Progress;
 use crate::tables::{self, grouped};
 use crate::tensorboard::Board;
+use crate::tested::Test;
 use crate::trace::Trace;
 use crate::{host, interrupt, pictures, recipes, session};
 
@@ -116,7 +117,8 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     let test = test(&data, &recipe, &model, &checkpoints, slot, &device)?;
     if let Some(board) = &mut board {
         let title = format!("Surest mistakes on the test images after step {}", state.step);
-        let mistakes = pictures::surest_mistakes(&title, &test.predictions, &test.images);
+        let mistakes = surest_mistakes(&test.verdicts);
+        let mistakes = pictures::predictions(&title, &mistakes, &test.images);
         board.test(state.step, &test.evaluation, mistakes);
         if outcome != Outcome::StepLimit {
             board.end_of_run(state.step);
@@ -228,13 +230,7 @@ fn resume_hint(run: &RunFolder, args: &TrainArgs) -> String {
     hint
 }
 
-/// The test images, and what the checkpoint `slot` makes of them.
-struct Test {
-    images: Arc<Dataset>,
-    evaluation: Evaluation,
-    predictions: Vec<(usize, f64)>,
-}
-
+/// What the checkpoint `slot` makes of the test images.
 fn test(
     data: &Cifar10,
     recipe: &Recipe,
@@ -244,8 +240,5 @@ fn test(
     device: &Device,
 ) -> anyhow::Result<Test> {
     model.load_weights(&checkpoints.evaluation_weights(slot)?)?;
-    let images = Arc::new(data.test()?);
-    let loader = session::whole_eval_loader(&images, recipe)?;
-    let (evaluation, predictions) = session::predict(model, &loader, recipe, device)?;
-    Ok(Test { images, evaluation, predictions })
+    Test::of(model, data.test()?, recipe, device)
 }

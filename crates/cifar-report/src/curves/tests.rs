@@ -40,8 +40,9 @@ fn the_history_has_two_panels_one_legend_and_the_best_epoch() {
     let drawing = training_history("Run", &steps(600, |s| 2.0 / s as f64), &validation);
     let legend =
         ["training, each step", "mean of 13 steps", "validation, each epoch", "best epoch (2)"];
-    let loss = ["best epoch", "training, each step", "mean of 13 steps", "validation, each epoch"];
-    let accuracy = ["best epoch", "mean of 13 steps", "validation, each epoch"];
+    let loss =
+        ["best epoch (2)", "training, each step", "mean of 13 steps", "validation, each epoch"];
+    let accuracy = ["best epoch (2)", "mean of 13 steps", "validation, each epoch"];
     assert_eq!(names(&drawing), [&legend[..], &loss, &accuracy].concat());
     let texts = texts(&drawing);
     assert_eq!(texts[..2], ["Run", "best validation accuracy 60.00% after epoch 2"]);
