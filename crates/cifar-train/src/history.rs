@@ -199,6 +199,7 @@ mod tests {
             gradient_norm: f64::INFINITY,
             n_images: 8,
             secs: 0.5,
+            times: StepTimes::at_once(),
         };
         log.observe(&Event::Step(step)).unwrap();
         (step.step, step.loss) = (3, 1.5);
