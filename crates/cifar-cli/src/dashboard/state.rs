@@ -9,6 +9,7 @@ use cifar_train::{EpochReport, Event, History, Start, StepReport};
 
 use super::curve::{Curve, Smoothed};
 use crate::progress;
+use crate::tables::grouped;
 
 /// Steps over which loss and accuracy of training are smoothed, about.
 const SMOOTHED_STEPS: f64 = 50.0;
@@ -113,11 +114,20 @@ impl State {
             Event::StepTensors(_) => {}
             Event::Epoch(report) => self.epoch(report),
             Event::Saved { path, step } => {
-                let name = path.file_name().map_or(*path, Path::new).display();
-                self.log(format!("Saved checkpoint {name} (step {step})"), false);
+                self.saved(path.file_name().map_or(*path, Path::new), *step);
             }
             Event::EarlyStop { patience } => self.log(progress::early_stop_line(*patience), true),
         }
+    }
+
+    /// Says so in place of the line before, where that says it of an earlier step: with a
+    /// checkpoint every few seconds, nothing else would be left to see.
+    fn saved(&mut self, name: &Path, step: usize) {
+        let said = format!("Saved checkpoint {}", name.display());
+        if self.log.back().is_some_and(|line| !line.stays && line.text.starts_with(&said)) {
+            self.log.pop_back();
+        }
+        self.log(format!("{said} (step {})", grouped(step as u64)), false);
     }
 
     fn begin(&mut self, start: Start) {

@@ -18,20 +18,20 @@ pub(super) fn loss(frame: &mut Frame<'_>, state: &State, area: Rect) {
     let text = |value: f64| format!("{value:.3}");
     let train = Figure::new("training", BLUE, state.train_loss.points());
     let validation = Figure::new("validation", ORANGE, state.validation_loss.clone());
-    draw(frame, area, "Loss", &[train, validation], &text);
+    draw(frame, area, "Loss", &[train, validation], None, &text);
 }
 
 pub(super) fn accuracy(frame: &mut Frame<'_>, state: &State, area: Rect) {
     let text = |value: f64| format!("{:.1}%", 100.0 * value);
     let train = Figure::new("training", BLUE, state.train_accuracy.points());
     let validation = Figure::new("validation", ORANGE, state.validation_accuracy.clone());
-    draw(frame, area, "Accuracy", &[train, validation], &text);
+    draw(frame, area, "Accuracy", &[train, validation], None, &text);
 }
 
 pub(super) fn learning_rate(frame: &mut Frame<'_>, state: &State, area: Rect) {
     let text = |value: f64| format!("{value:.1e}");
     let rate = Figure::new("", BLUE, state.learning_rate.points());
-    draw(frame, area, "Learning rate", &[rate], &text);
+    draw(frame, area, "Learning rate", &[rate], Some(0.0), &text);
 }
 
 /// One figure over the steps: the first of a chart is a line, further ones are points.
@@ -47,30 +47,35 @@ impl Figure {
     }
 }
 
+/// Draws `figures`, on an axis that reaches down to `lowest`.
 fn draw(
     frame: &mut Frame<'_>,
     area: Rect,
     title: &'static str,
     figures: &[Figure],
+    lowest: Option<f64>,
     text: &dyn Fn(f64) -> String,
 ) {
-    let block = Block::bordered().title(legend(title, figures));
     let latest = figures.first().and_then(|figure| figure.points.last());
-    let block = match latest {
-        Some(&(_, value)) => block.title(Line::raw(text(value)).right_aligned()),
-        None => block,
-    };
+    let latest = Line::raw(latest.map_or_else(String::new, |&(_, value)| text(value)));
+    let mut title = legend(title, figures);
+    // Frame, and a space between the two.
+    if title.width() + latest.width() + 3 > usize::from(area.width) {
+        title.spans.truncate(1);
+    }
+    let block = Block::bordered().title(title).title(latest.right_aligned());
     let points = || figures.iter().flat_map(|figure| &figure.points).copied();
-    let (Some(steps), Some(values)) = (range(points().map(|p| p.0)), range(points().map(|p| p.1)))
-    else {
+    let values = points().map(|(_, value)| value).chain(lowest);
+    let last = points().map(|(step, _)| step).reduce(f64::max);
+    let (Some(last), Some(values)) = (last, range(values)) else {
         frame.render_widget(ratatui::widgets::Paragraph::new("no step yet").block(block), area);
         return;
     };
     let [low, high] = widened(values);
     let middle = (low + high) / 2.0;
-    let x_axis = Axis::default().bounds(widened_to_one(steps));
+    let x_axis = Axis::default().bounds([0.0, last]);
     let x_axis = if area.height >= WITH_STEPS {
-        x_axis.labels(steps.map(|step| grouped(step as u64)))
+        x_axis.labels(["0".to_owned(), grouped(last as u64)])
     } else {
         x_axis
     };
@@ -109,17 +114,12 @@ fn range(values: impl Iterator<Item = f64>) -> Option<[f64; 2]> {
     })
 }
 
-/// A range with some air, and never empty.
+/// A range with some air, never empty. Nothing that is drawn is below 0.
 fn widened([low, high]: [f64; 2]) -> [f64; 2] {
     let air = match high - low {
         0.0 if high == 0.0 => 1.0,
         0.0 => 0.05 * high.abs(),
         width => 0.05 * width,
     };
-    [low - air, high + air]
-}
-
-/// Steps from the first to the last, of which there may be but one.
-fn widened_to_one([first, last]: [f64; 2]) -> [f64; 2] {
-    [first, last.max(first + 1.0)]
+    [(low - air).max(0.0), high + air]
 }

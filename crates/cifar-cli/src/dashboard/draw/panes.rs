@@ -64,15 +64,15 @@ pub(super) fn resources(frame: &mut Frame<'_>, state: &State, now: Resources, ar
     let speed =
         state.images_per_second().map_or_else(unknown, |rate| format!("{rate:.0} images/s"));
     let memory = now.memory.map_or_else(unknown, |memory| {
-        format!("{} MiB (peak {})", mib(memory.current_bytes), mib(memory.peak_bytes))
+        format!("{} MiB, peak {}", mib(memory.current_bytes), mib(memory.peak_bytes))
     });
-    let elapsed = duration(now.elapsed_secs.floor());
-    let left = state.secs_left().map_or_else(unknown, |secs| duration(secs.ceil()));
+    let elapsed = duration(now.elapsed_secs);
+    let left = state.secs_left().map_or_else(unknown, |secs| duration(secs));
     let rows = [
-        format!("speed    {speed}"),
-        format!("memory   {memory}"),
-        format!("elapsed  {elapsed}, {} threads", state.about.threads),
-        format!("to go    {left}"),
+        format!("speed  {speed}"),
+        format!("memory {memory}"),
+        format!("time   {elapsed}, {} threads", state.about.threads),
+        format!("to go  {left}"),
     ];
     let text: Vec<Line<'_>> = rows.into_iter().map(Line::raw).collect();
     frame.render_widget(Paragraph::new(text).block(Block::bordered().title("Resources")), area);

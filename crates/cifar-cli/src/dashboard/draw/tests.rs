@@ -38,9 +38,9 @@ fn everything_is_there_at_80x24() {
         "Learning rate",
         "Recall, epoch 1",
         "3200 images/s",
-        "100 MiB (peak 120)",
+        "100 MiB, peak 120",
         "1 min 05 s, 2 threads",
-        "to go    10.0 s",
+        "to go  10.0 s",
         "Saved checkpoint best (step 500)",
         "q: stop",
     ] {
@@ -53,11 +53,11 @@ fn classes_have_bars_as_long_as_their_recall() {
     let rows = rows(&after_an_epoch(), 80, 24);
     let bar = |class: &str| {
         let row = rows.iter().find(|row| row.contains(class)).unwrap();
-        let pane: String = row.chars().take(28).collect();
+        let pane: String = row.chars().take(27).collect();
         (pane.matches('█').count(), pane.contains("50%"), pane.contains("100%"))
     };
-    assert_eq!(bar("airplane"), (10, false, true));
-    assert_eq!(bar("automobile"), (5, true, false));
+    assert_eq!(bar("airplane"), (9, false, true));
+    assert_eq!(bar("automobile"), (4, true, false));
     assert_eq!(bar("bird"), (0, false, false));
 }
 
@@ -92,8 +92,10 @@ fn every_size_is_drawn_and_every_small_one_says_so() {
     for (width, height) in (1..130).step_by(3).flat_map(|w| (1..50).map(move |h| (w, h))) {
         let rows = rows(&state, width, height);
         let too_small = width < SMALLEST.0 || height < SMALLEST.1;
-        if width >= 20 && height >= 8 {
-            assert_eq!(contains(&rows, "too small"), too_small, "{width}x{height}");
+        // However the sentence is broken.
+        if width >= 25 && height >= 8 {
+            let said = rows.concat().replace(' ', "").contains("toosmall");
+            assert_eq!(said, too_small, "{width}x{height}");
         }
         // The question is never out of sight.
         if width >= 25 {
@@ -113,7 +115,7 @@ fn the_log_shows_its_end_wrapped() {
     }
     let rows = rows(&state, 80, 24);
     assert!(contains(&rows, "line 99 with") && !contains(&rows, "line 1 "));
-    assert!(contains(&rows, "small pane is short"));
+    assert!(contains(&rows, "pane is short"));
 }
 
 #[test]

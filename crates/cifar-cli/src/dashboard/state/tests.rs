@@ -158,3 +158,20 @@ fn the_log_keeps_its_last_lines() {
     assert_eq!(state.log.len(), LOG_LINES);
     assert_eq!(&*state.log.back().unwrap().text, (3 * LOG_LINES - 1).to_string());
 }
+
+#[test]
+fn a_checkpoint_takes_the_line_of_the_one_before() {
+    let mut state = state();
+    let (best, last) = (Path::new("a/best"), Path::new("a/last"));
+    for (path, step) in [(last, 500), (last, 1000), (best, 1407), (last, 1407), (last, 1500)] {
+        state.observe(&Event::Saved { path, step }, Duration::ZERO);
+    }
+    assert_eq!(
+        texts(&state),
+        [
+            "Saved checkpoint last (step 1,000)",
+            "Saved checkpoint best (step 1,407)",
+            "Saved checkpoint last (step 1,500)",
+        ]
+    );
+}
