@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType, Paragraph};
 
 use super::{BLUE, ORANGE};
 use crate::dashboard::state::State;
@@ -68,7 +68,7 @@ fn draw(
     let values = points().map(|(_, value)| value).chain(lowest);
     let last = points().map(|(step, _)| step).reduce(f64::max);
     let (Some(last), Some(values)) = (last, range(values)) else {
-        frame.render_widget(ratatui::widgets::Paragraph::new("no step yet").block(block), area);
+        frame.render_widget(Paragraph::new("no step yet").block(block), area);
         return;
     };
     let [low, high] = widened(values);

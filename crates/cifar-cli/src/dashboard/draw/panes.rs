@@ -67,7 +67,7 @@ pub(super) fn resources(frame: &mut Frame<'_>, state: &State, now: Resources, ar
         format!("{} MiB, peak {}", mib(memory.current_bytes), mib(memory.peak_bytes))
     });
     let elapsed = duration(now.elapsed_secs);
-    let left = state.secs_left().map_or_else(unknown, |secs| duration(secs));
+    let left = state.secs_left().map_or_else(unknown, duration);
     let rows = [
         format!("speed  {speed}"),
         format!("memory {memory}"),
