@@ -9,6 +9,7 @@
 mod bad_checkpoints;
 mod bad_data;
 mod bad_settings;
+mod dashboard;
 mod debugging;
 mod explain;
 mod full_disk;

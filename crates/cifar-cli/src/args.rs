@@ -100,6 +100,7 @@ Examples:
   cifar train --recipe my-recipe.toml --out runs/mine
   cifar train --max-steps 100                   stop after 100 steps, saved
   cifar train --resume runs/mine                go on where a run stopped
+  cifar train --tui                             watch it in the terminal
 
 Keys for --set are those of the recipe; every run writes its own to config.toml.
 
@@ -139,6 +140,9 @@ pub(crate) struct TrainArgs {
     /// Go on with the run in this folder
     #[arg(long, value_name = "RUN")]
     pub(crate) resume: Option<PathBuf>,
+    /// Show curves, classes, log and speed in the terminal while the run works; q stops it
+    #[arg(long)]
+    pub(crate) tui: bool,
     /// Write no event file for TensorBoard
     #[arg(long)]
     pub(crate) no_tensorboard: bool,

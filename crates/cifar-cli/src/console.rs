@@ -17,6 +17,11 @@ impl Console {
         Self { json }
     }
 
+    /// Whether standard output is reserved for a JSON document.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Whether a person watches, so that a moving bar makes sense.
     pub(crate) fn is_terminal(&self) -> bool {
         if self.json { io::stderr().is_terminal() } else { io::stdout().is_terminal() }

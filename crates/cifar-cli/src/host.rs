@@ -9,6 +9,7 @@ use cifar_kernels::isa::Isa;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::ComputeArgs;
+use crate::dashboard::Diagnostics;
 
 /// Commit the program was built from.
 pub(crate) const GIT_COMMIT: &str = env!("CIFAR_GIT_COMMIT");
@@ -21,7 +22,7 @@ pub(crate) fn start_diagnostics(verbose: u8) {
         _ => "info,cifar=debug,cifar_data=debug,cifar_train=debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Diagnostics).init();
 }
 
 /// The environment variable that holds the kernels below what the machine could do.
@@ -68,12 +69,28 @@ pub(crate) fn n_loader_workers() -> usize {
     rayon::current_num_threads().min(4)
 }
 
+/// Memory that the process holds, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) current_bytes: u64,
+    /// The most that it has held at once.
+    pub(crate) peak_bytes: u64,
+}
+
+/// The process's memory, where the system tells.
+pub(crate) fn memory() -> Option<Memory> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let bytes = |field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    };
+    Some(Memory { current_bytes: bytes("VmRSS:")?, peak_bytes: bytes("VmHWM:")? })
+}
+
 /// The most memory that the process has held at once, in bytes, where the system tells.
 pub(crate) fn peak_rss_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
+    memory().map(|memory| memory.peak_bytes)
 }
 
 /// The time now (UTC) as part of a file name: `20261121T024500Z`.

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
+use crate::dashboard;
+
 /// A flag that SIGINT and SIGTERM set.
 pub(crate) fn flag() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let handler_flag = Arc::clone(&flag);
     let handler = move || {
         if handler_flag.swap(true, Ordering::Relaxed) {
+            dashboard::restore();
             std::process::exit(i32::from(crate::INTERRUPTED));
         }
     };

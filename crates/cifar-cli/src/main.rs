@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod console;
+mod dashboard;
 mod fetching;
 mod host;
 mod interrupt;

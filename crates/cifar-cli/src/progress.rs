@@ -54,11 +54,7 @@ impl<'a> Progress<'a> {
             self.bar = Some(bar);
         }
         if start.step > 0 {
-            self.line(&format!(
-                "Going on after step {} of {}",
-                grouped(start.step as u64),
-                grouped(start.total_steps as u64)
-            ))?;
+            self.line(&going_on_line(&start))?;
         }
         Ok(())
     }
@@ -100,23 +96,7 @@ impl<'a> Progress<'a> {
 
     fn epoch(&mut self, report: &EpochReport<'_>) -> io::Result<()> {
         let epochs = self.start.map_or(0, |start| start.epochs);
-        let mut text = format!(
-            "Epoch {}/{epochs}: training loss {:.4}, accuracy {}",
-            report.epoch,
-            report.train_loss,
-            percent(report.train_accuracy)
-        );
-        if let Some(validation) = &report.validation {
-            text += &format!(
-                "; validation loss {:.4}, accuracy {}",
-                validation.loss,
-                percent(validation.accuracy)
-            );
-            if validation.is_best {
-                text += " (best)";
-            }
-        }
-        self.line(&format!("{text}; {:.0} images/s", report.images_per_second))
+        self.line(&epoch_line(report, epochs))
     }
 }
 
@@ -126,9 +106,7 @@ impl Observer for Progress<'_> {
             Event::Start(start) => self.begin(*start),
             Event::Step(report) => self.step(report),
             Event::Epoch(report) => self.epoch(report),
-            Event::EarlyStop { patience } => self.line(&format!(
-                "No better validation accuracy for {patience} epochs: stopping early"
-            )),
+            Event::EarlyStop { patience } => self.line(&early_stop_line(*patience)),
             Event::StepTensors(_) => Ok(()),
             Event::Saved { path, step, .. } => {
                 tracing::debug!(path = %path.display(), step, "saved");
@@ -144,6 +122,41 @@ impl Drop for Progress<'_> {
             bar.finish_and_clear();
         }
     }
+}
+
+/// What is said of a run that goes on.
+pub(crate) fn going_on_line(start: &Start) -> String {
+    format!(
+        "Going on after step {} of {}",
+        grouped(start.step as u64),
+        grouped(start.total_steps as u64)
+    )
+}
+
+/// What is said of an epoch, one of `epochs`.
+pub(crate) fn epoch_line(report: &EpochReport<'_>, epochs: u32) -> String {
+    let mut text = format!(
+        "Epoch {}/{epochs}: training loss {:.4}, accuracy {}",
+        report.epoch,
+        report.train_loss,
+        percent(report.train_accuracy)
+    );
+    if let Some(validation) = &report.validation {
+        text += &format!(
+            "; validation loss {:.4}, accuracy {}",
+            validation.loss,
+            percent(validation.accuracy)
+        );
+        if validation.is_best {
+            text += " (best)";
+        }
+    }
+    format!("{text}; {:.0} images/s", report.images_per_second)
+}
+
+/// What is said of a run that ends before its last epoch.
+pub(crate) fn early_stop_line(patience: u32) -> String {
+    format!("No better validation accuracy for {patience} epochs: stopping early")
 }
 
 fn style() -> ProgressStyle {

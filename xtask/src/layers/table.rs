@@ -123,6 +123,7 @@ pub(super) const RESERVED: &[Reserved] = &[
     Reserved { name: "anyhow", users: PROGRAMS, because: "libraries return their own errors" },
     Reserved { name: "clap", users: PROGRAMS, because: "libraries read no arguments" },
     Reserved { name: "indicatif", users: PROGRAMS, because: "libraries do not print" },
+    Reserved { name: "ratatui", users: PROGRAMS, because: "libraries do not print" },
     Reserved { name: "tracing-subscriber", users: PROGRAMS, because: "libraries do not print" },
     Reserved { name: "ctrlc", users: PROGRAMS, because: "a signal belongs to the whole process" },
     Reserved {

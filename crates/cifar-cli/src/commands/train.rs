@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::args::TrainArgs;
 use crate::console::Console;
+use crate::dashboard::{self, About, Dashboard};
 use crate::progress::Progress;
 use crate::tables::{self, grouped};
 use crate::tensorboard::Board;
@@ -35,6 +36,9 @@ struct Interrupted {
 pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<ExitCode> {
     if args.max_steps == Some(0) {
         bail!("--max-steps is 0, expected at least 1");
+    }
+    if args.tui {
+        dashboard::require_terminal(args.json)?;
     }
     // Everything that can be refused is refused before data are fetched or a folder is made.
     let old_run = args.resume.as_deref().map(RunFolder::open).transpose()?;
@@ -99,7 +103,18 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
 
     let mut board = board(args, &run, &recipe, dataset.class_names())?;
     let trace = args.trace.as_deref().map(|path| Trace::create(path, &recipe.name)).transpose()?;
-    let outcome = train_to_a_stop(&mut trainer, args, &run, board.as_mut(), trace, console)?;
+    let about = args.tui.then(|| About {
+        recipe: recipe.name.clone(),
+        model: recipe.model.clone(),
+        n_parameters: session::learner(&model).n_parameters(),
+        device: format!("{device_name}, {}", recipe.cpu_precision()),
+        threads: rayon::current_num_threads(),
+        class_names: dataset.class_names().into(),
+        validates: recipe.data.validation > 0,
+        stop_at: args.max_steps,
+        metrics: run.metrics_jsonl(),
+    });
+    let outcome = train_to_a_stop(&mut trainer, args, &run, board.as_mut(), trace, about, console)?;
     let state = trainer.state().clone();
     if outcome == Outcome::Interrupted {
         close(board, console)?;
@@ -175,6 +190,7 @@ fn train_to_a_stop(
     run: &RunFolder,
     board: Option<&mut Board>,
     mut trace: Option<Trace>,
+    dashboard: Option<About>,
     console: &mut Console,
 ) -> anyhow::Result<Outcome> {
     let interrupt = interrupt::flag()?;
@@ -184,8 +200,11 @@ fn train_to_a_stop(
         .with_context(|| format!("cannot write {}", jsonl.display()))?;
     let mut csv =
         Csv::open(&csv, step).with_context(|| format!("cannot write {}", csv.display()))?;
-    let mut progress = Progress::new(console, args.max_steps);
-    let mut observers: Vec<&mut dyn Observer> = vec![&mut jsonl, &mut csv, &mut progress];
+    let mut progress: Box<dyn Observer> = match dashboard {
+        Some(about) => Box::new(Dashboard::open(console, about, Arc::clone(&interrupt))?),
+        None => Box::new(Progress::new(console, args.max_steps)),
+    };
+    let mut observers: Vec<&mut dyn Observer> = vec![&mut jsonl, &mut csv, &mut *progress];
     observers.extend(board.map(|board| board as &mut dyn Observer));
     observers.extend(trace.as_mut().map(|trace| trace as &mut dyn Observer));
     let limits = Limits { max_steps: args.max_steps, interrupt: &interrupt };
