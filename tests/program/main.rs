@@ -12,6 +12,7 @@ mod bad_settings;
 mod debugging;
 mod explain;
 mod full_disk;
+mod guide;
 mod instructions;
 mod output;
 mod place;
