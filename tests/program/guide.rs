@@ -8,7 +8,7 @@
 //! | `sh` | are run and must succeed |
 //! | `sh,exit-1` | are run and must end with exit code 1 |
 //! | `sh,one-step` | are run with `--max-steps 1`, being trainings of minutes or hours |
-//! | `sh,parse` | are only parsed: they need what is not there, or too long |
+//! | `sh,parse` | are only parsed: they need what is not there, or too long, or other pictures |
 //!
 //! A command in the middle of a sentence is only parsed, too.
 
@@ -157,6 +157,7 @@ fn a_chapter_whose_commands_cannot_be_run_is_named_with_the_line() {
     ] {
         assert!(failure(text).contains(words), "{text}: {}", failure(text));
     }
-    let good = "```text\n44 %\n```\nAs `cifar models` has it:\n```sh\ncifar models simplenet\n```\n";
+    let good =
+        "```text\n44 %\n```\nAs `cifar models` has it:\n```sh\ncifar models simplenet\n```\n";
     assert_eq!(try_chapter(&place, "good.md", good), Ok((1, 1)));
 }
