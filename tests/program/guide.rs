@@ -121,11 +121,11 @@ fn chapters() -> Vec<(String, String)> {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     written.sort();
     assert_eq!(listed, written, "SUMMARY.md lists each file of docs/guide once");
-    names
-        .into_iter()
-        .map(|name| (fs::read_to_string(folder.join(&name)).unwrap(), name))
-        .map(|(text, name)| (name, text))
-        .collect()
+    let read = |name: String| {
+        let text = fs::read_to_string(folder.join(&name)).unwrap();
+        (name, text)
+    };
+    names.into_iter().map(read).collect()
 }
 
 #[test]
