@@ -13,6 +13,7 @@ mod dashboard;
 mod debugging;
 mod explain;
 mod full_disk;
+mod guide;
 mod instructions;
 mod output;
 mod place;

@@ -1,6 +1,7 @@
 //! `tidy`: what no compiler checks. Each finding is one line, `file:line: what`.
 
 mod code;
+mod links;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,9 @@ fn check(root: &Path, files: &[PathBuf], long_files: &[(&str, &str)]) -> Result<
         rules::text(path, &text, &mut add);
         if path.extension().is_some_and(|extension| extension == "rs") {
             rules::rust(path, &text, &mut add);
+        }
+        if path.extension().is_some_and(|extension| extension == "md") {
+            links::check(path, &text, files, &mut add);
         }
         let allowed = long_files.iter().any(|(long, _)| Path::new(long) == path);
         rules::length(path, &text, allowed, &mut add);

@@ -99,3 +99,21 @@ fn words_and_paths_that_only_look_alike_pass() {
     let lines = "target/tmp/x\n~/work/data\n$DIR/root/x\nTODOS are fine, mastodo! is not\nhttps://example.com/home/\n";
     assert!(findings(&[("docs/a.md", lines)], &[]).is_empty());
 }
+
+#[test]
+fn links_and_pictures_that_lead_nowhere_are_found() {
+    let page = "[a](b.md) [c](b.md#part) ![d](images/e.png) [f](.)\n\
+                [g](gone.md) and `[h](gone.md)`\n\
+                ```text\n[i](gone.md)\n```\n\
+                ![j](../images/e.png \"title\")\n\
+                [k](../README.md) [l](../../x) [m](https://example.com/x) [n](#part)\n";
+    let files = [("docs/a.md", page), ("docs/b.md", ""), ("docs/images/e.png", "")];
+    let found = findings(&[&files[..], &[("README.md", "[a](docs/a.md)")]].concat(), &[]);
+    let expected = [
+        "docs/a.md:2: links to gone.md, which is not in the workspace",
+        "docs/a.md:6: links to ../images/e.png, which is not in the workspace",
+        "docs/a.md:7: links to ../README.md, which is not in the book",
+        "docs/a.md:7: links to ../../x, outside of the workspace",
+    ];
+    assert_eq!(found, expected);
+}
