@@ -5,6 +5,7 @@ mod commands;
 mod console;
 mod fetching;
 mod host;
+mod insight;
 mod interrupt;
 mod logged;
 mod pictures;

@@ -48,7 +48,8 @@ impl Test {
 }
 
 pub(crate) enum TestResult {
-    Recomputed(Box<Test>),
+    /// What the checkpoint's model made of them just now, and on which device.
+    Recomputed { test: Box<Test>, model: Box<Model>, device: Device },
     /// From `evaluation.json`, and why no more.
     Stored(Box<Evaluation>, String),
     /// Why there is none.
@@ -75,7 +76,8 @@ impl TestResult {
         let (device, _) = host::device(compute)?;
         let n_classes = images.class_names().len();
         let model = session::load_model(&recipe.model, n_classes, &weights, &device)?;
-        Ok(Self::Recomputed(Box::new(Test::of(&model, images, recipe, &device)?)))
+        let test = Box::new(Test::of(&model, images, recipe, &device)?);
+        Ok(Self::Recomputed { test, model: Box::new(model), device })
     }
 }
 

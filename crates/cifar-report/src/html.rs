@@ -7,6 +7,7 @@ mod compare_page;
 mod confusion;
 mod facts;
 mod gallery;
+mod insight;
 mod plot;
 mod run_page;
 mod shell;
@@ -22,6 +23,8 @@ use cifar_metrics::{Evaluation, Verdict};
 use crate::curves::{EpochPoint, StepPoint};
 use crate::run_curves::RunCurves;
 use crate::save::{ReportError, save};
+
+pub use self::insight::{Filters, Insight, worth_explaining};
 
 /// A web page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +88,8 @@ pub struct RunReport<'a> {
     pub evaluation: Option<&'a Evaluation>,
     /// What became of each test image.
     pub tested: Option<TestedImages<'a>>,
+    /// What goes on in the network; shown where `tested` is.
+    pub insight: Option<&'a Insight>,
     /// Where the time went.
     pub timing: Vec<Fact>,
     /// What it ran on.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::args::ReportArgs;
 use crate::console::Console;
+use crate::insight::insight;
 use crate::record::Record;
 use crate::reproduce::{Reproduction, reproduce};
 use crate::tables::{duration, grouped, percent};
@@ -40,15 +41,21 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
     let test = TestResult::of(&record.folder, recipe, &args.data_dir, &args.compute)
         .unwrap_or_else(|error| TestResult::None(format!("{error:#}")));
     let (evaluation, tested) = match &test {
-        TestResult::Recomputed(test) => (Some(&test.evaluation), Some(test)),
+        TestResult::Recomputed { test, .. } => (Some(&test.evaluation), Some(test)),
         TestResult::Stored(evaluation, reason) => {
-            missing.push(format!("No pictures of predictions: {reason}."));
+            missing.push(format!("No pictures of predictions and of the network: {reason}."));
             (Some(&**evaluation), None)
         }
         TestResult::None(reason) => {
             missing.push(format!("No figures of the test: {reason}."));
             (None, None)
         }
+    };
+    let insight = match &test {
+        TestResult::Recomputed { test, model, device } => insight(model, test, recipe, device)
+            .map_err(|error| missing.push(format!("No pictures of the network: {error:#}.")))
+            .ok(),
+        _ => None,
     };
     let data = data(recipe, &args.data_dir)
         .map_err(|error| missing.push(format!("No statistics of the data: {error:#}.")))
@@ -74,6 +81,7 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
         validation: &validation,
         evaluation,
         tested: tested.map(|test| TestedImages { verdicts, pixels: test.images.images() }),
+        insight: insight.as_ref(),
         timing: timing(&record),
         environment: environment(&record),
     };

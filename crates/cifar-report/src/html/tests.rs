@@ -1,9 +1,12 @@
 use cifar_metrics::{ConfusionMatrix, Evaluator};
 
+use cifar_net::Stage;
+
 use super::*;
 use crate::canvas::PICTURE_BYTES;
 use crate::chart::Chart;
 use crate::curves::{history_chart, norm_chart, rate_chart};
+use crate::explain::{ExplainedStage, Explanation, HeatMap};
 use crate::probe::assert_margin_is_blank;
 use crate::reliability::reliability_at;
 use crate::run_curves::{accuracy_overlay, loss_overlay, validation_overlay};
@@ -66,6 +69,7 @@ fn bare(class_names: &[String]) -> RunReport<'_> {
         validation: &[],
         evaluation: None,
         tested: None,
+        insight: None,
         timing: Vec::new(),
         environment: Vec::new(),
     }
@@ -204,6 +208,84 @@ fn curves_carry_their_values() {
     assert_eq!(count(&html, "data-axes=\"optimiser steps|loss (nats)\""), 2);
 }
 
+/// An insight with noise for everything that is not told.
+fn insight(heat_of: &[Verdict]) -> Insight {
+    let values = |n: usize| noise(n.div_ceil(PICTURE_BYTES)).into_iter().take(n).map(f32::from);
+    let stage = |name: &str, side: usize| {
+        let (path, plane) = (name.to_owned(), side * side);
+        let stage = Stage { name: path.clone(), path, channels: 40, height: side, width: side };
+        let grad_cam = HeatMap::new(side, side, values(plane).collect());
+        ExplainedStage { stage, activations: values(40 * plane).collect(), grad_cam }
+    };
+    let stages = vec![stage("one", 32), stage("two", 16), stage("three", 8)];
+    let map = |verdict: &Verdict| (verdict.sample, HeatMap::new(32, 32, values(1024).collect()));
+    let saliency = HeatMap::new(1, 1, vec![1.0]);
+    let explanation = Explanation { logits: vec![1.0], class: 0, stages, saliency };
+    Insight {
+        filters: Some(Filters {
+            name: "conv.weight".to_owned(),
+            weights: values(64 * 27).collect(),
+            shape: [64, 3, 3, 3],
+        }),
+        stage: "three".to_owned(),
+        heat_maps: heat_of.iter().map(map).collect(),
+        example: heat_of.first().map(|&verdict| (verdict, explanation)),
+    }
+}
+
+#[test]
+fn what_is_worth_explaining_gets_its_heat_map_and_nothing_else() {
+    let names = names(3);
+    let (mut evaluation, mut verdicts) = test(90, 3, 3);
+    let mut matrix = ConfusionMatrix::new(3);
+    for verdict in &mut verdicts {
+        verdict.predicted = verdict.sample / 3 % 3;
+        matrix.add(verdict.truth, verdict.predicted);
+    }
+    evaluation.confusion = matrix;
+    let explained = worth_explaining(&verdicts, &evaluation.confusion);
+    let distinct: std::collections::BTreeSet<usize> = explained.iter().map(|v| v.sample).collect();
+    assert_eq!(distinct.len(), explained.len());
+    assert!((25..=42).contains(&explained.len()), "{}", explained.len());
+    assert_eq!(explained[0], cifar_metrics::surest_mistakes(&verdicts)[0]);
+
+    let (insight, pixels) = (insight(&explained[..5]), noise(90));
+    let html = RunReport {
+        evaluation: Some(&evaluation),
+        tested: Some(TestedImages { verdicts: &verdicts, pixels: &pixels }),
+        insight: Some(&insight),
+        ..bare(&names)
+    }
+    .to_html();
+    assert_eq!(count(&html, "Beside 5 of the pictures"), 1);
+    for verdict in &explained {
+        let of = format!("aria-label=\"test image {}: heat map of", verdict.sample);
+        assert_eq!(count(&html, &of) > 0, insight.heat_maps.contains_key(&verdict.sample));
+    }
+    let first = format!("What each stage makes of test image {}:", explained[0].sample);
+    assert_eq!(count(&html, &first), 1);
+    assert_eq!((count(&html, "16 of 40 maps of 8x8"), count(&html, ", channel ")), (1, 96));
+    assert_eq!(count(&html, "aria-label=\"filter 63\""), 1);
+}
+
+#[test]
+fn a_heat_map_of_nothing_and_a_first_layer_without_colours_are_said() {
+    let names = names(2);
+    let (evaluation, verdicts) = test(20, 2, 2);
+    let mut insight = insight(&verdicts[..1]);
+    insight.heat_maps.insert(0, HeatMap::new(1, 1, vec![0.0]));
+    insight.filters = None;
+    let html = RunReport {
+        evaluation: Some(&evaluation),
+        tested: Some(TestedImages { verdicts: &verdicts, pixels: &noise(20) }),
+        insight: Some(&insight),
+        ..bare(&names)
+    }
+    .to_html();
+    assert!(count(&html, "test image 0: a dark heat map, nothing in it speaks for class 0") > 0);
+    assert_eq!(count(&html, "The first layer does not see colours."), 1);
+}
+
 #[test]
 fn the_largest_page_is_below_5_mb() {
     let names = names(10);
@@ -216,10 +298,12 @@ fn the_largest_page_is_below_5_mb() {
     }
     evaluation.confusion = evaluator;
     let pixels = noise(n);
+    let insight = insight(&worth_explaining(&verdicts, &evaluation.confusion));
     let html = RunReport {
         steps: &steps(40_000),
         evaluation: Some(&evaluation),
         tested: Some(TestedImages { verdicts: &verdicts, pixels: &pixels }),
+        insight: Some(&insight),
         ..bare(&names)
     }
     .to_html();
