@@ -14,6 +14,7 @@ mod shell;
 mod sprites;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::io::Write;
 use std::path::Path;
@@ -90,8 +91,10 @@ pub struct RunReport<'a> {
     pub tested: Option<TestedImages<'a>>,
     /// What goes on in the network; shown where `tested` is.
     pub insight: Option<&'a Insight>,
-    /// Where the time went.
+    /// How long steps and run took.
     pub timing: Vec<Fact>,
+    /// What the run's time went into: the name of each part, and its seconds.
+    pub time_parts: Vec<(String, f64)>,
     /// What it ran on.
     pub environment: Vec<Fact>,
 }
@@ -125,6 +128,8 @@ pub struct Comparison {
     pub rows: Vec<Vec<String>>,
     /// Recipe keys whose values differ, each with the value of every run.
     pub differences: Vec<(String, Vec<String>)>,
+    /// What the time went into, part by part, each with a cell for every run.
+    pub times: Vec<(String, Vec<String>)>,
     /// The curves of each run.
     pub curves: Vec<RunCurves>,
     /// What could not be told, and why, in words.

@@ -83,6 +83,7 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
         tested: tested.map(|test| TestedImages { verdicts, pixels: test.images.images() }),
         insight: insight.as_ref(),
         timing: timing(&record),
+        time_parts: record.time_parts().into_iter().map(|(n, secs)| (n.to_owned(), secs)).collect(),
         environment: environment(&record),
     };
     let file = args.out.clone().unwrap_or_else(|| run.join("report.html"));

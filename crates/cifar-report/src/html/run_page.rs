@@ -7,7 +7,7 @@ use super::confusion::{self, Cells};
 use super::gallery::{Pictures, gallery};
 use super::insight;
 use super::shell::{self, Section};
-use super::{RunReport, TestedImages, facts, plot};
+use super::{RunReport, TestedImages, facts, plot, time};
 use crate::chart::{Chart, HALF_HEIGHT};
 use crate::curves::{history_chart, norm_chart, rate_chart};
 use crate::reliability::reliability_at;
@@ -180,6 +180,7 @@ fn timing(report: &RunReport<'_>) -> Markup {
             p { "No times were logged." }
         } @else {
             (facts::list(&report.timing))
+            (time::parts(&report.time_parts))
         }
     }
 }

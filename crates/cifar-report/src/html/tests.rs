@@ -71,6 +71,7 @@ fn bare(class_names: &[String]) -> RunReport<'_> {
         tested: None,
         insight: None,
         timing: Vec::new(),
+        time_parts: Vec::new(),
         environment: Vec::new(),
     }
 }
@@ -101,6 +102,7 @@ fn no_text_breaks_out_of_its_place_and_nothing_is_loaded() {
         evaluation: Some(&evaluation),
         tested: Some(TestedImages { verdicts: &verdicts, pixels: &pixels }),
         timing: fact.clone(),
+        time_parts: vec![(ATTACK.to_owned(), 1.0)],
         environment: fact,
         ..bare(&names)
     };
@@ -108,6 +110,7 @@ fn no_text_breaks_out_of_its_place_and_nothing_is_loaded() {
     let comparison = Comparison {
         columns: vec![ATTACK.to_owned()],
         rows: vec![vec![ATTACK.to_owned()]],
+        times: vec![(ATTACK.to_owned(), vec![ATTACK.to_owned()])],
         differences: vec![(ATTACK.to_owned(), vec![ATTACK.to_owned()])],
         curves: vec![curves],
         missing: vec![ATTACK.to_owned()],
@@ -309,6 +312,22 @@ fn the_largest_page_is_below_5_mb() {
     .to_html();
     let size = html.as_str().len();
     assert!((3_000_000..5_000_000).contains(&size), "{size} bytes");
+}
+
+#[test]
+fn time_is_a_bar_with_a_table_where_it_is_told() {
+    let part = |name: &str, secs| (name.to_owned(), secs);
+    let parts = vec![part("data", 1.0), part("forward", 3.0), part("backward", 0.0)];
+    let timing = vec![Fact::new("whole run", "4 s")];
+    let report = RunReport { timing, ..bare(&[]) };
+    let html = RunReport { time_parts: parts, ..report.clone() }.to_html();
+    let words = "Shares of the time: data 25.0 %, forward 75.0 %, backward 0.0 %";
+    assert_eq!((count(&html, words), count(&html, "<span style=\"--v:")), (1, 2));
+    assert_eq!(count(&html, "--v:75.000%;--c:var(--second)"), 1);
+    for none in [Vec::new(), vec![part("data", 0.0)]] {
+        let html = RunReport { time_parts: none, ..report.clone() }.to_html();
+        assert_eq!((count(&html, "Shares of the time"), count(&html, "NaN")), (0, 0));
+    }
 }
 
 #[test]
