@@ -36,6 +36,8 @@ fn a_run_becomes_one_page() {
         "conv1.weight",
         "maps of 16x16",
         "Shares of the time: data ",
+        "highest mean loss over 2 epochs",
+        ": a picture with label ",
     ] {
         assert!(page.contains(part), "{part}");
     }

@@ -1,16 +1,21 @@
 //! What goes on in a run's network, for its report.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
+use cifar_data::Dataset;
 use cifar_metrics::Verdict;
 use cifar_models::Model;
 use cifar_report::explain::{Explanation, explain};
-use cifar_report::html::{Filters, Insight, worth_explaining};
-use cifar_train::Recipe;
+use cifar_report::html::{Filters, Insight, Suspects, worth_explaining};
+use cifar_train::{Recipe, RunFolder, Slot};
 
-use crate::tested::Test;
+use crate::tested::{Test, judged};
+
+/// Training images that are shown as suspects.
+const N_SUSPECTS: usize = 36;
 
 /// The first filters of `model`, and why it decides as it does on the images that a report shows
 /// first.
@@ -38,6 +43,29 @@ pub(crate) fn insight(
     }
     let stage = stages[last].name.clone();
     Ok(Insight { filters: filters(model)?, stage, heat_maps, example })
+}
+
+/// The training images with the highest mean loss and what `model` makes of them; none where the
+/// run kept no losses.
+pub(crate) fn suspects<'a>(
+    model: &Model,
+    run: &RunFolder,
+    train: &'a Arc<Dataset>,
+    recipe: &Recipe,
+    device: &Device,
+) -> anyhow::Result<Option<Suspects<'a>>> {
+    // The last checkpoint has seen every epoch.
+    let losses = run.checkpoints().example_losses(Slot::Last)?;
+    let hardest = losses.hardest(N_SUSPECTS);
+    let Some(n_epochs) = hardest.first().map(|example| example.n_epochs) else { return Ok(None) };
+    let indices: Vec<u32> = hardest.iter().map(|example| example.index).collect();
+    let n_images = train.len();
+    if let Some(index) = indices.iter().find(|&&index| index as usize >= n_images) {
+        bail!("its checkpoint has losses of image {index}, the data have {n_images} images");
+    }
+    let (_, verdicts) = judged(model, train, indices, recipe, device)?;
+    let examples = verdicts.into_iter().zip(hardest.iter().map(|e| e.mean_loss)).collect();
+    Ok(Some(Suspects { examples, n_epochs, pixels: train.images() }))
 }
 
 /// Those of the first convolution that sees three colours.

@@ -12,6 +12,7 @@ mod plot;
 mod run_page;
 mod shell;
 mod sprites;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -91,6 +92,8 @@ pub struct RunReport<'a> {
     pub tested: Option<TestedImages<'a>>,
     /// What goes on in the network; shown where `tested` is.
     pub insight: Option<&'a Insight>,
+    /// The training images that were hardest to learn.
+    pub suspects: Option<Suspects<'a>>,
     /// How long steps and run took.
     pub timing: Vec<Fact>,
     /// What the run's time went into: the name of each part, and its seconds.
@@ -105,6 +108,18 @@ pub struct TestedImages<'a> {
     /// One for each image.
     pub verdicts: &'a [Verdict],
     /// 3072 bytes an image: planes R, G, B of 32 x 32, each row-major.
+    pub pixels: &'a [u8],
+}
+
+/// Training images whose labels may be wrong.
+#[derive(Debug, Clone)]
+pub struct Suspects<'a> {
+    /// The suspects, the first one first: what the network makes of an image now, and the mean of
+    /// its loss over the epochs, in nats.
+    pub examples: Vec<(Verdict, f64)>,
+    /// Epochs in which the first was trained on.
+    pub n_epochs: u32,
+    /// As in [`TestedImages`], of the training images.
     pub pixels: &'a [u8],
 }
 

@@ -61,7 +61,7 @@ impl<'a> Pictures<'a> {
 }
 
 /// A sample of `pixels`, which has planes R, G, B for each.
-fn picture(pixels: &[u8], sample: usize) -> image::RgbImage {
+pub(super) fn picture(pixels: &[u8], sample: usize) -> image::RgbImage {
     let side = PICTURE_SIDE as usize;
     rgb_image(&pixels[sample * PICTURE_BYTES..][..PICTURE_BYTES], side, side)
 }

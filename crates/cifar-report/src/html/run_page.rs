@@ -7,7 +7,7 @@ use super::confusion::{self, Cells};
 use super::gallery::{Pictures, gallery};
 use super::insight;
 use super::shell::{self, Section};
-use super::{RunReport, TestedImages, facts, plot, time};
+use super::{RunReport, TestedImages, facts, plot, suspects, time};
 use crate::chart::{Chart, HALF_HEIGHT};
 use crate::curves::{history_chart, norm_chart, rate_chart};
 use crate::reliability::reliability_at;
@@ -45,6 +45,9 @@ pub(super) fn page(report: &RunReport<'_>) -> Markup {
             }),
         }
     }
+    let (content, sheets) = suspects::section(report.suspects.as_ref(), report.class_names);
+    sections.push(Section { id: "labels", title: "Suspected label errors", content });
+    style += &sheets;
     sections.push(Section { id: "data", title: "Data", content: data(report) });
     sections.push(Section { id: "time", title: "Time", content: timing(report) });
     sections.push(Section { id: "again", title: "Do it again", content: again(report) });

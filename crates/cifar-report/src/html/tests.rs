@@ -70,6 +70,7 @@ fn bare(class_names: &[String]) -> RunReport<'_> {
         evaluation: None,
         tested: None,
         insight: None,
+        suspects: None,
         timing: Vec::new(),
         time_parts: Vec::new(),
         environment: Vec::new(),
@@ -290,6 +291,22 @@ fn a_heat_map_of_nothing_and_a_first_layer_without_colours_are_said() {
 }
 
 #[test]
+fn suspects_show_label_prediction_and_loss_in_their_order() {
+    let names = names(3);
+    let (_, verdicts) = test(9, 3, 3);
+    let wrong = Verdict { predicted: 2, ..verdicts[4] };
+    let examples = vec![(wrong, 4.125), (verdicts[8], 2.5)];
+    let suspects = Some(Suspects { examples, n_epochs: 3, pixels: &noise(9) });
+    let html = RunReport { suspects, ..bare(&names) }.to_html();
+    let place = |text: &str| html.as_str().find(text).unwrap();
+    assert!(place("training image 4: a picture with label class 1") < place("training image 8"));
+    assert!(place("loss 4.12") < place("loss 2.50"));
+    assert_eq!(count(&html, "over 3 epochs"), 1);
+    assert_eq!(count(&html, "data:image/png;base64,"), 2);
+    assert_eq!(count(&bare(&names).to_html(), "did not keep the losses"), 1);
+}
+
+#[test]
 fn the_largest_page_is_below_5_mb() {
     let names = names(10);
     let n = 10_000;
@@ -302,8 +319,10 @@ fn the_largest_page_is_below_5_mb() {
     evaluation.confusion = evaluator;
     let pixels = noise(n);
     let insight = insight(&worth_explaining(&verdicts, &evaluation.confusion));
+    let examples = verdicts[..100].iter().map(|&verdict| (verdict, 3.0)).collect();
     let html = RunReport {
         steps: &steps(40_000),
+        suspects: Some(Suspects { examples, n_epochs: 8, pixels: &pixels }),
         evaluation: Some(&evaluation),
         tested: Some(TestedImages { verdicts: &verdicts, pixels: &pixels }),
         insight: Some(&insight),
