@@ -10,8 +10,9 @@ use crate::canvas::{PICTURE_BYTES, PICTURE_SIDE};
 use crate::overlay::{overlay, rgb_image};
 use crate::text::grouped;
 
-/// Most test images of a page: at no more than 4.2 kB each as text, they leave it under 5 MB.
-const MAX_PICTURES: usize = 1000;
+/// Most test images of a page: at no more than 4.2 kB each as text, they and all else leave it under
+/// 5 MB.
+const MAX_PICTURES: usize = 800;
 
 /// The test images of a page, and the heat maps over some of them.
 pub(super) struct Pictures<'a> {

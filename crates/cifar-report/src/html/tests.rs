@@ -250,7 +250,7 @@ fn what_is_worth_explaining_gets_its_heat_map_and_nothing_else() {
     let explained = worth_explaining(&verdicts, &evaluation.confusion);
     let distinct: std::collections::BTreeSet<usize> = explained.iter().map(|v| v.sample).collect();
     assert_eq!(distinct.len(), explained.len());
-    assert!((25..=42).contains(&explained.len()), "{}", explained.len());
+    assert!((24..=42).contains(&explained.len()), "{}", explained.len());
     assert_eq!(explained[0], cifar_metrics::surest_mistakes(&verdicts)[0]);
 
     let (insight, pixels) = (insight(&explained[..5]), noise(90));
@@ -318,7 +318,10 @@ fn the_largest_page_is_below_5_mb() {
     }
     evaluation.confusion = evaluator;
     let pixels = noise(n);
-    let insight = insight(&worth_explaining(&verdicts, &evaluation.confusion));
+    let mut insight = insight(&worth_explaining(&verdicts, &evaluation.confusion));
+    if let Some((_, explanation)) = &mut insight.example {
+        explanation.stages = vec![explanation.stages[0].clone(); 9];
+    }
     let examples = verdicts[..100].iter().map(|&verdict| (verdict, 3.0)).collect();
     let html = RunReport {
         steps: &steps(40_000),
