@@ -28,7 +28,17 @@ fn a_run_becomes_one_page() {
     assert!(missing(&document).is_empty(), "{document}");
     assert_eq!(document["test"]["n"], 40);
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>"));
-    for part in ["simplenet, seed 0", "best validation accuracy", "validation</th>"] {
+    for part in [
+        "simplenet, seed 0",
+        "best validation accuracy",
+        "validation</th>",
+        "of the pictures, the first of each gallery, lies a heat map",
+        "conv1.weight",
+        "maps of 16x16",
+        "Shares of the time: data ",
+        "highest mean loss over 2 epochs",
+        ": a picture with label ",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     let mistakes = document["surest_mistakes"].as_array().unwrap();
@@ -112,11 +122,22 @@ fn runs_are_compared_in_a_table_and_a_page() {
     fs::rename(place.path("run"), place.path("plain")).unwrap();
     place.train(&["--epochs=1", "--seed=3", "--set=optimizer.momentum=0.9"]).ok();
     let ran = place.run(&["compare", "plain", "run"]).ok();
-    for part in ["plain", "test accuracy", "optimizer.momentum", "0.9", "Wrote compare.html"] {
+    for part in
+        ["plain", "test accuracy", "optimizer.momentum", "0.9", "backward", "Wrote compare.html"]
+    {
         assert!(ran.out.contains(part), "{part} in {}", ran.out);
     }
     let page = fs::read_to_string(place.path("compare.html")).unwrap();
     assert!(page.contains("2 runs compared") && page.contains("optimizer.momentum"));
+
+    // A summary from before times were kept.
+    let summary = place.path("plain/summary.json");
+    let mut told: Value = serde_json::from_slice(&fs::read(&summary).unwrap()).unwrap();
+    told["times"] = Value::Null;
+    fs::write(&summary, told.to_string()).unwrap();
+    let ran = place.run(&["compare", "plain"]).ok();
+    assert!(ran.out.contains("plain") && !ran.out.contains("backward"), "{}", ran.out);
+    place.run(&["report", "plain"]).ok();
 
     fs::remove_file(place.path("run/summary.json")).unwrap();
     let ran = place.run(&["compare", "plain", "run", "--out", "c.html", "--json"]).ok();

@@ -111,7 +111,7 @@ pub(crate) fn check_checkpoints(run: &Path) -> Result<usize> {
         if folder.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
-        for name in ["model.safetensors", "optimizer.safetensors"] {
+        for name in ["model.safetensors", "optimizer.safetensors", "example_losses.safetensors"] {
             let path = folder.path().join(name);
             let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
             SafeTensors::deserialize(&bytes)

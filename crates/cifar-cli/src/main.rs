@@ -6,6 +6,7 @@ mod console;
 mod dashboard;
 mod fetching;
 mod host;
+mod insight;
 mod interrupt;
 mod logged;
 mod pictures;

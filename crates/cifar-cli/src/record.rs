@@ -38,6 +38,24 @@ impl Record {
         Ok(Self { folder, recipe, history, summary, missing })
     }
 
+    /// What the run's time went into, by name in seconds, in the order of a step; nothing where its
+    /// summary does not tell.
+    pub(crate) fn time_parts(&self) -> Vec<(&'static str, f64)> {
+        let Some((summary, times)) = self.summary.as_ref().and_then(|s| Some((s, s.times?))) else {
+            return Vec::new();
+        };
+        vec![
+            ("data", times.data_secs),
+            ("forward", times.forward_secs),
+            ("backward", times.backward_secs),
+            ("optimiser", times.optimizer_secs),
+            ("evaluation", times.evaluation_secs),
+            ("checkpoints", times.checkpoint_secs),
+            ("observers", times.observer_secs),
+            ("rest", summary.rest_secs.unwrap_or(0.0)),
+        ]
+    }
+
     /// Optimiser steps done, where the run has not come to its end.
     pub(crate) fn stopped_at(&self) -> Option<usize> {
         match &self.summary {

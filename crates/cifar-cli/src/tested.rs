@@ -30,25 +30,40 @@ impl Test {
         device: &Device,
     ) -> anyhow::Result<Self> {
         let images = Arc::new(images);
-        let loader = session::whole_eval_loader(&images, recipe)?;
-        let mut verdicts = Vec::with_capacity(images.len());
-        let each = |logits: &[f32], n: usize| {
-            for row in logits.chunks_exact(logits.len() / n) {
-                let sample = verdicts.len();
-                let (predicted, probability) = cifar_metrics::prediction(row);
-                let truth = usize::from(images.label(sample));
-                verdicts.push(Verdict { sample, truth, predicted, probability });
-            }
-        };
-        let views = recipe.test_time_augmentation.unwrap_or(TestTimeAugmentation::None);
-        let (learner, arithmetic) = (session::learner(model), recipe.arithmetic());
-        let evaluation = evaluate_views(&learner, &loader, device, arithmetic, views, each)?;
+        let all = (0..images.len() as u32).collect();
+        let (evaluation, verdicts) = judged(model, &images, all, recipe, device)?;
         Ok(Self { images, evaluation, verdicts })
     }
 }
 
+/// What `model` makes of the images `indices`, by as many views of each as the recipe says; the
+/// verdicts are in that order.
+pub(crate) fn judged(
+    model: &Model,
+    images: &Arc<Dataset>,
+    indices: Vec<u32>,
+    recipe: &Recipe,
+    device: &Device,
+) -> anyhow::Result<(Evaluation, Vec<Verdict>)> {
+    let loader = session::eval_loader(images, indices.clone(), recipe)?;
+    let mut verdicts = Vec::with_capacity(indices.len());
+    let each = |logits: &[f32], n: usize| {
+        for row in logits.chunks_exact(logits.len() / n) {
+            let sample = indices[verdicts.len()] as usize;
+            let (predicted, probability) = cifar_metrics::prediction(row);
+            let truth = usize::from(images.label(sample));
+            verdicts.push(Verdict { sample, truth, predicted, probability });
+        }
+    };
+    let views = recipe.test_time_augmentation.unwrap_or(TestTimeAugmentation::None);
+    let (learner, arithmetic) = (session::learner(model), recipe.arithmetic());
+    let evaluation = evaluate_views(&learner, &loader, device, arithmetic, views, each)?;
+    Ok((evaluation, verdicts))
+}
+
 pub(crate) enum TestResult {
-    Recomputed(Box<Test>),
+    /// What the checkpoint's model made of them just now, and on which device.
+    Recomputed { test: Box<Test>, model: Box<Model>, device: Device },
     /// From `evaluation.json`, and why no more.
     Stored(Box<Evaluation>, String),
     /// Why there is none.
@@ -75,7 +90,8 @@ impl TestResult {
         let (device, _) = host::device(compute)?;
         let n_classes = images.class_names().len();
         let model = session::load_model(&recipe.model, n_classes, &weights, &device)?;
-        Ok(Self::Recomputed(Box::new(Test::of(&model, images, recipe, &device)?)))
+        let test = Box::new(Test::of(&model, images, recipe, &device)?);
+        Ok(Self::Recomputed { test, model: Box::new(model), device })
     }
 }
 

@@ -35,5 +35,5 @@ pub use class_metrics::ClassMetrics;
 pub use confusion::{ConfusedPair, ConfusionMatrix};
 pub use error::MetricsError;
 pub use evaluation::{Evaluation, Evaluator};
-pub use score::{first_maximum, prediction, ranking};
+pub use score::{cross_entropy, first_maximum, prediction, ranking};
 pub use verdict::{Verdict, by_cell, least_sure_hits, surest_mistakes};

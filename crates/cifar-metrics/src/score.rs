@@ -17,9 +17,7 @@ impl Score {
         let prediction = first_maximum(logits);
         let others = others(logits, prediction);
         Self {
-            // `(m - x_label) + ln(1 + others)`: a very confident right answer keeps its tiny loss
-            // instead of rounding to 0.
-            loss: (f64::from(logits[prediction]) - f64::from(logits[label])) + others.ln_1p(),
+            loss: cross_entropy(logits, label),
             prediction,
             confidence: 1.0 / (1.0 + others),
             rank: rank(logits, label),
@@ -37,6 +35,14 @@ pub fn first_maximum(logits: &[f32]) -> usize {
 pub fn prediction(logits: &[f32]) -> (usize, f64) {
     let class = first_maximum(logits);
     (class, 1.0 / (1.0 + others(logits, class)))
+}
+
+/// Cross-entropy in nats of `logits` (`K` finite values, `K > 0`) against `label < K`.
+pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
+    let largest = first_maximum(logits);
+    // `(m - x_label) + ln(1 + others)`: a very confident right answer keeps its tiny loss instead
+    // of rounding to 0.
+    (f64::from(logits[largest]) - f64::from(logits[label])) + others(logits, largest).ln_1p()
 }
 
 /// Every class of `logits` (`K` finite values) with its softmax probability, the most probable

@@ -51,8 +51,7 @@ fn scale(stage: &ExplainedStage) -> u32 {
 fn draw_stage(canvas: &mut Canvas, explained: &ExplainedStage, top: u32) {
     let stage = &explained.stage;
     let shown = explained.strongest(N_SHOWN);
-    let values = shown.iter().flat_map(|&channel| explained.feature_map(channel));
-    let largest = values.copied().fold(0f32, f32::max);
+    let largest = largest_value(explained, &shown);
     let heading = Rect::new(MARGIN, top, PAGE_WIDTH - 2 * MARGIN, ROW);
     let text = format!(
         "{}: {} maps of {}x{}, the lightest is {largest:.2}",
@@ -72,7 +71,14 @@ fn draw_stage(canvas: &mut Canvas, explained: &ExplainedStage, top: u32) {
     }
 }
 
-fn map_image(explained: &ExplainedStage, channel: usize, largest: f32) -> RgbImage {
+/// The largest value of those channels, or 0 where none is positive.
+pub(crate) fn largest_value(explained: &ExplainedStage, channels: &[usize]) -> f32 {
+    let values = channels.iter().flat_map(|&channel| explained.feature_map(channel));
+    values.copied().fold(0f32, f32::max)
+}
+
+/// A channel as a picture, as light as `largest` is near.
+pub(crate) fn map_image(explained: &ExplainedStage, channel: usize, largest: f32) -> RgbImage {
     let (height, width) = (explained.stage.height as u32, explained.stage.width as u32);
     let map = explained.feature_map(channel);
     RgbImage::from_fn(width, height, |x, y| {

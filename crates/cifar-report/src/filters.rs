@@ -1,8 +1,8 @@
-use image::Rgb;
+use image::RgbImage;
 
 use crate::Drawing;
 use crate::header::Header;
-use crate::rect::Rect;
+use crate::overlay::rgb_image;
 use crate::theme::{GAP, MARGIN};
 
 /// Side of a filter in the picture, at least.
@@ -20,7 +20,7 @@ pub fn first_layer_filters(title: &str, weights: &[f32], shape: [usize; 4]) -> D
     let [n_filters, channels, height, width] = shape;
     assert!(channels == 3 && !weights.is_empty(), "filters of shape {shape:?} see no colours");
     assert_eq!(weights.len(), n_filters * 3 * height * width, "weights of shape {shape:?}");
-    let largest = weights.iter().fold(0f32, |most, weight| most.max(weight.abs()));
+    let largest = largest_weight(weights);
     let header = Header { title, subtitle: format!("largest weight {largest:.3}") };
     let scale = SIDE.div_ceil(width.max(height) as u32);
     let (across, down) = (scale * width as u32 + GAP, scale * height as u32 + GAP);
@@ -30,18 +30,28 @@ pub fn first_layer_filters(title: &str, weights: &[f32], shape: [usize; 4]) -> D
     let n_rows = (n_filters as u32).div_ceil(n_columns);
     let height_of_all = header.bottom() + n_rows * down - GAP + MARGIN;
     let mut canvas = header.sheet(content_width + 2 * MARGIN, height_of_all);
-    let plane = height * width;
-    for (index, filter) in (0..).zip(weights.chunks_exact(3 * plane)) {
+    for (index, picture) in (0..).zip(filter_pictures(weights, shape)) {
         let left = MARGIN + index % n_columns * across;
         let top = header.bottom() + index / n_columns * down;
-        for at in 0..plane {
-            let (x, y) = ((at % width) as u32, (at / width) as u32);
-            let colour = [0, 1, 2].map(|c| shade(filter[c * plane + at], largest));
-            let square = Rect::new(left + x * scale, top + y * scale, scale, scale);
-            canvas.fill(square, Rgb(colour));
-        }
+        canvas.image(left, top, picture, scale);
     }
     canvas.into_drawing()
+}
+
+/// Each filter as a picture with a pixel for each of its places.
+pub(crate) fn filter_pictures(weights: &[f32], shape: [usize; 4]) -> Vec<RgbImage> {
+    let [_, _, height, width] = shape;
+    let largest = largest_weight(weights);
+    let picture = |filter: &[f32]| {
+        let planes: Vec<u8> = filter.iter().map(|&weight| shade(weight, largest)).collect();
+        rgb_image(&planes, height, width)
+    };
+    weights.chunks_exact(3 * height * width).map(picture).collect()
+}
+
+/// The largest magnitude.
+pub(crate) fn largest_weight(weights: &[f32]) -> f32 {
+    weights.iter().fold(0f32, |most, weight| most.max(weight.abs()))
 }
 
 /// 1 to 255 for weights from `-largest` to `largest`.
@@ -52,6 +62,8 @@ fn shade(weight: f32, largest: f32) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
     use crate::probe::assert_margin_is_blank;
 

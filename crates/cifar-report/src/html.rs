@@ -7,12 +7,15 @@ mod compare_page;
 mod confusion;
 mod facts;
 mod gallery;
+mod insight;
 mod plot;
 mod run_page;
 mod shell;
 mod sprites;
+mod suspects;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::io::Write;
 use std::path::Path;
@@ -22,6 +25,8 @@ use cifar_metrics::{Evaluation, Verdict};
 use crate::curves::{EpochPoint, StepPoint};
 use crate::run_curves::RunCurves;
 use crate::save::{ReportError, save};
+
+pub use self::insight::{Filters, Insight, worth_explaining};
 
 /// A web page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +90,14 @@ pub struct RunReport<'a> {
     pub evaluation: Option<&'a Evaluation>,
     /// What became of each test image.
     pub tested: Option<TestedImages<'a>>,
-    /// Where the time went.
+    /// What goes on in the network; shown where `tested` is.
+    pub insight: Option<&'a Insight>,
+    /// The training images that were hardest to learn.
+    pub suspects: Option<Suspects<'a>>,
+    /// How long steps and run took.
     pub timing: Vec<Fact>,
+    /// What the run's time went into: the name of each part, and its seconds.
+    pub time_parts: Vec<(String, f64)>,
     /// What it ran on.
     pub environment: Vec<Fact>,
 }
@@ -97,6 +108,18 @@ pub struct TestedImages<'a> {
     /// One for each image.
     pub verdicts: &'a [Verdict],
     /// 3072 bytes an image: planes R, G, B of 32 x 32, each row-major.
+    pub pixels: &'a [u8],
+}
+
+/// Training images whose labels may be wrong.
+#[derive(Debug, Clone)]
+pub struct Suspects<'a> {
+    /// The suspects, the first one first: what the network makes of an image now, and the mean of
+    /// its loss over the epochs, in nats.
+    pub examples: Vec<(Verdict, f64)>,
+    /// Epochs in which the first was trained on.
+    pub n_epochs: u32,
+    /// As in [`TestedImages`], of the training images.
     pub pixels: &'a [u8],
 }
 
@@ -120,6 +143,8 @@ pub struct Comparison {
     pub rows: Vec<Vec<String>>,
     /// Recipe keys whose values differ, each with the value of every run.
     pub differences: Vec<(String, Vec<String>)>,
+    /// What the time went into, part by part, each with a cell for every run.
+    pub times: Vec<(String, Vec<String>)>,
     /// The curves of each run.
     pub curves: Vec<RunCurves>,
     /// What could not be told, and why, in words.

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
+use crate::example_losses::ExampleLosses;
 use crate::state::{FORMAT, TrainState};
 
 const MODEL: &str = "model.safetensors";
 const EMA: &str = "ema.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
+const EXAMPLE_LOSSES: &str = "example_losses.safetensors";
 const STATE: &str = "state.json";
 
 /// Which of a run's checkpoints.
@@ -45,6 +47,9 @@ pub struct Snapshot {
     pub ema: Option<BTreeMap<String, Tensor>>,
     /// The optimiser's state.
     pub optimizer: BTreeMap<String, Tensor>,
+    /// The losses of the training images; empty where an older program, which did not keep them,
+    /// saved it.
+    pub example_losses: ExampleLosses,
     /// Position and sums.
     pub state: TrainState,
 }
@@ -155,8 +160,17 @@ impl CheckpointStore {
             model: read_tensors(&dir.join(MODEL))?,
             ema: averaged.is_file().then(|| read_tensors(&averaged)).transpose()?,
             optimizer: read_tensors(&dir.join(OPTIMIZER))?,
+            example_losses: read_example_losses(&dir.join(EXAMPLE_LOSSES))?,
             state: read_state(&dir.join(STATE))?,
         })
+    }
+
+    /// The losses of the training images alone; empty where an older program saved the checkpoint.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::load`].
+    pub fn example_losses(&self, slot: Slot) -> Result<ExampleLosses, CheckpointError> {
+        read_example_losses(&self.recover(slot)?.join(EXAMPLE_LOSSES))
     }
 
     /// The checkpoint's folder; where a process died between the two renames of
@@ -187,6 +201,9 @@ fn write_snapshot(dir: &Path, snapshot: &Snapshot) -> Result<(), CheckpointError
     if let Some(ema) = &snapshot.ema {
         write_tensors(&dir.join(EMA), ema)?;
     }
+    if !snapshot.example_losses.is_empty() {
+        write_tensors(&dir.join(EXAMPLE_LOSSES), &snapshot.example_losses.tensors()?)?;
+    }
     let path = dir.join(STATE);
     let json = serde_json::to_vec_pretty(&snapshot.state)
         .map_err(|e| CheckpointError::Damaged { path: path.clone(), reason: e.to_string() })?;
@@ -207,6 +224,14 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, CheckpointError
         candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
             .map_err(|e| damaged(e.to_string()))?;
     Ok(tensors.into_iter().collect())
+}
+
+fn read_example_losses(path: &Path) -> Result<ExampleLosses, CheckpointError> {
+    if !path.is_file() {
+        return Ok(ExampleLosses::default());
+    }
+    ExampleLosses::from_tensors(&read_tensors(path)?)
+        .map_err(|reason| CheckpointError::Damaged { path: path.to_owned(), reason })
 }
 
 fn read_state(path: &Path) -> Result<TrainState, CheckpointError> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use candle_core::{CpuStorage, D, DType, Device, InplaceOp1, Layout, Tensor, bail};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor, bail};
 use cifar_data::Batch;
 use cifar_kernels::loss;
 use cifar_metrics::first_maximum;
@@ -38,6 +38,8 @@ pub struct Pass {
     pub loss: f64,
     /// Images whose largest logit is at their label.
     pub n_correct: usize,
+    /// Cross-entropy of each image's label, in order, without label smoothing.
+    pub losses: Vec<f32>,
     /// Gradient of the loss for each trainable variable, in order; empty where the loss is not
     /// finite. The next batch's may take their place.
     pub gradients: Vec<Tensor>,
@@ -86,8 +88,13 @@ impl Engine {
     ) -> Result<Pass, TrainError> {
         let n_images = batch.len();
         let micro_size = n_images.div_ceil(recipe.gradient_accumulation).max(1);
-        let mut whole =
-            Pass { loss: 0.0, n_correct: 0, gradients: Vec::new(), forward: Duration::ZERO };
+        let mut whole = Pass {
+            loss: 0.0,
+            n_correct: 0,
+            losses: Vec::with_capacity(n_images),
+            gradients: Vec::new(),
+            forward: Duration::ZERO,
+        };
         let mut start = 0;
         while start < n_images {
             let part = Part { batch, start, len: micro_size.min(n_images - start) };
@@ -95,12 +102,11 @@ impl Engine {
             let smoothing = recipe.label_smoothing;
             let forward = match self {
                 Self::Autograd(device) => {
-                    part.autograd(learner, smoothing, share, device, &mut whole.gradients)?
+                    part.autograd(learner, smoothing, share, device, &mut whole)?
                 }
-                Self::Planned(planned) => part.planned(planned, smoothing, share)?,
+                Self::Planned(planned) => part.planned(planned, smoothing, share, &mut whole)?,
             };
             whole.loss += forward.loss * share;
-            whole.n_correct += forward.n_correct;
             whole.forward += forward.took;
             if !whole.loss.is_finite() {
                 whole.gradients.clear();
@@ -125,28 +131,27 @@ struct Part<'a> {
 /// What a part's forward pass gives.
 struct Forward {
     loss: f64,
-    n_correct: usize,
     took: Duration,
 }
 
 impl Part<'_> {
-    /// Loss and hits; the gradients, times `share`, are added to `sums`.
+    /// Loss and time; hits, losses and the gradients, these times `share`, are added to `whole`.
     fn autograd(
         &self,
         learner: &Learner<'_>,
         smoothing: f64,
         share: f64,
         device: &Device,
-        sums: &mut Vec<Tensor>,
+        whole: &mut Pass,
     ) -> Result<Forward, TrainError> {
         let begun = Instant::now();
         let images = self.batch.image_tensor(device)?.narrow(0, self.start, self.len)?;
         let labels = self.batch.label_tensor(device)?.narrow(0, self.start, self.len)?;
         let logits = learner.module.forward_t(&images, true)?;
         let loss = cross_entropy(&logits, &labels, smoothing)?;
-        let hits = logits.argmax(D::Minus1)?.eq(&labels)?.to_dtype(DType::F32)?.sum_all()?;
-        let (value, n_correct) =
-            (f64::from(loss.to_scalar::<f32>()?), hits.to_scalar::<f32>()? as usize);
+        let value = f64::from(loss.to_scalar::<f32>()?);
+        let rows = logits.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        self.score(&rows, whole);
         let took = begun.elapsed();
         if value.is_finite() {
             let mut store = loss.backward()?;
@@ -155,19 +160,20 @@ impl Part<'_> {
                     .remove(variable.var.as_tensor())
                     .ok_or_else(|| TrainError::NoGradient { name: variable.name.clone() })?;
                 let gradient = if share == 1.0 { gradient } else { (gradient * share)? };
-                add(sums, i, gradient)?;
+                add(&mut whole.gradients, i, gradient)?;
             }
         }
-        Ok(Forward { loss: value, n_correct, took })
+        Ok(Forward { loss: value, took })
     }
 
-    /// Loss and hits; the gradients, times `share`, are put in those of `planned`, or added to
-    /// what the parts before put there.
+    /// Loss and time; hits and losses are added to `whole`, the gradients, times `share`, are put in
+    /// those of `planned`, or added to what the parts before put there.
     fn planned(
         &self,
         planned: &mut Planned,
         smoothing: f64,
         share: f64,
+        whole: &mut Pass,
     ) -> Result<Forward, TrainError> {
         let begun = Instant::now();
         let Planned { executor, gradients, dlogits } = planned;
@@ -177,7 +183,7 @@ impl Part<'_> {
         let logits = executor.forward(images)?;
         dlogits.resize(logits.len(), 0.0);
         let value = loss::cross_entropy(logits, labels, smoothing, dlogits);
-        let n_correct = n_correct(logits, labels);
+        self.score(logits, whole);
         let took = begun.elapsed();
         if value.is_finite() {
             if share != 1.0 {
@@ -188,7 +194,18 @@ impl Part<'_> {
                 gradient.inplace_op1(&Put { values, add: self.start > 0 })?;
             }
         }
-        Ok(Forward { loss: value, n_correct, took })
+        Ok(Forward { loss: value, took })
+    }
+
+    /// Adds the hits and the losses of the part's `logits`, `(N, K)`, to `whole`.
+    fn score(&self, logits: &[f32], whole: &mut Pass) {
+        let n_classes = logits.len() / self.len;
+        let labels = &self.batch.labels[self.start..][..self.len];
+        for (row, &label) in logits.chunks_exact(n_classes).zip(labels) {
+            // The first of several largest logits counts, as with PyTorch's argmax.
+            whole.n_correct += usize::from(first_maximum(row) == label as usize);
+            whole.losses.push(cifar_metrics::cross_entropy(row, label as usize) as f32);
+        }
     }
 }
 
@@ -225,11 +242,4 @@ fn add(sums: &mut Vec<Tensor>, at: usize, gradient: Tensor) -> candle_core::Resu
         None => sums.push(gradient),
     }
     Ok(())
-}
-
-/// Rows of `logits`, `(N, K)`, whose first largest value is at the label.
-fn n_correct(logits: &[f32], labels: &[u32]) -> usize {
-    let n_classes = logits.len() / labels.len();
-    let is_hit = |(row, label): &(&[f32], &u32)| first_maximum(row) == **label as usize;
-    logits.chunks_exact(n_classes).zip(labels).filter(is_hit).count()
 }

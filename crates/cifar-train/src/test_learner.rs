@@ -51,17 +51,27 @@ impl ModuleT for Tiny {
 }
 
 /// Images whose colours follow their class.
-pub(crate) fn dataset() -> Arc<Dataset> {
+pub(crate) fn dataset() -> Dataset {
     let label = |i: usize| (i % 10) as u8;
     let colour = |class: usize, channel: usize| class * [25, 75, 125][channel] % 240;
     let pixel =
         |i: usize, at: usize| (colour(usize::from(label(i)), at / 1024) + at % 8 + i % 4) as u8;
     let images = (0..N_IMAGES).flat_map(|i| (0..3072).map(move |at| pixel(i, at))).collect();
     let names = (0..10).map(|c| format!("class {c}")).collect();
-    Arc::new(Dataset::new(images, (0..N_IMAGES).map(label).collect(), names).unwrap())
+    Dataset::new(images, (0..N_IMAGES).map(label).collect(), names).unwrap()
 }
 
 pub(crate) fn loader(
+    indices: std::ops::Range<u32>,
+    batch_size: usize,
+    recipe: Option<&Recipe>,
+) -> Loader {
+    loader_of(dataset(), indices, batch_size, recipe)
+}
+
+/// Shuffled and augmented as `recipe` says, else as they are.
+pub(crate) fn loader_of(
+    dataset: Dataset,
     indices: std::ops::Range<u32>,
     batch_size: usize,
     recipe: Option<&Recipe>,
@@ -75,8 +85,8 @@ pub(crate) fn loader(
     };
     let augmentation = recipe.and_then(|r| r.data.augmentation.clone());
     let recipe = Recipe::from_toml(RECIPE, &[]).unwrap();
-    Loader::new(dataset(), indices.collect(), augmentation, recipe.data.normalization, config)
-        .unwrap()
+    let normalization = recipe.data.normalization;
+    Loader::new(Arc::new(dataset), indices.collect(), augmentation, normalization, config).unwrap()
 }
 
 /// 3 epochs of 4 batches (8, 8, 8 and 6 images), validated on 10 images.

@@ -15,6 +15,7 @@ use crate::evaluate::evaluate;
 use crate::event::{
     EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport,
 };
+use crate::example_losses::ExampleLosses;
 use crate::learner::Learner;
 use crate::optimizer::Optimizers;
 use crate::recipe::Recipe;
@@ -56,6 +57,7 @@ pub struct Trainer<'a> {
     optimizers: Optimizers,
     ema: Option<Ema>,
     engine: Engine,
+    example_losses: ExampleLosses,
     state: TrainState,
 }
 
@@ -81,6 +83,7 @@ impl<'a> Trainer<'a> {
             optimizers: Optimizers::new(recipe, &learner.trainable(), train.n_batches())?,
             ema: recipe.ema_decay.map(|decay| Ema::new(decay, learner.variables)).transpose()?,
             engine: Engine::new(&learner, recipe, device)?,
+            example_losses: ExampleLosses::default(),
             state: TrainState::new(&recipe.model, total_steps),
             train,
             validation,
@@ -99,7 +102,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// [`TrainError::Resume`] where the checkpoint belongs to another model, recipe or data set.
     pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), TrainError> {
-        let Snapshot { model, ema, optimizer, state } = snapshot;
+        let Snapshot { model, ema, optimizer, example_losses, state } = snapshot;
         let mismatch = |what, saved: &dyn ToString, wanted: &dyn ToString| TrainError::Resume {
             reason: format!(
                 "the checkpoint's {what} is {}, this run's {}",
@@ -128,6 +131,7 @@ impl<'a> Trainer<'a> {
             .load_state(optimizer, state.step)
             .map_err(|e| TrainError::Resume { reason: e.to_string() })?;
         self.learner.set(&model)?;
+        self.example_losses = example_losses;
         self.state = state;
         Ok(())
     }
@@ -234,6 +238,7 @@ impl<'a> Trainer<'a> {
         if !norm.is_finite() {
             return Err(self.non_finite(batch, pass.loss, norm));
         }
+        self.example_losses.add(&batch.indices, &pass.losses);
         let norm = norm * scale;
         let size = self.update(&pass.gradients, norm, scale)?;
         let times = StepTimes {
@@ -378,6 +383,7 @@ impl<'a> Trainer<'a> {
             model: self.learner.variables.iter().map(value).collect(),
             ema: self.ema.as_ref().map(Ema::state),
             optimizer: self.optimizers.state()?,
+            example_losses: self.example_losses.clone(),
             state: self.state.clone(),
         })
     }

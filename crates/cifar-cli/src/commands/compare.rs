@@ -68,13 +68,19 @@ pub(crate) fn run(args: &CompareArgs, console: &mut Console) -> anyhow::Result<(
     rows.iter().for_each(|cells| table.row(cells.clone()));
     console.line(table.to_string())?;
     if !differences.is_empty() {
-        console.line(format!("\n{}", difference_table(&differences, &names)))?;
+        let shown: Vec<_> = differences.iter().map(|(key, v)| (key.clone(), shown(v))).collect();
+        console.line(format!("\n{}", by_run(("recipe key", Align::Left), &shown, &names)))?;
+    }
+    let times = times(&records);
+    if !times.is_empty() {
+        console.line(format!("\n{}", by_run(("time", Align::Right), &times, &names)))?;
     }
 
     let page = Comparison {
         columns: COLUMNS.iter().map(|(name, _)| (*name).to_owned()).collect(),
         rows,
         differences: differences.iter().map(|(key, values)| (key.clone(), shown(values))).collect(),
+        times,
         curves: curves(&records, &names),
         missing,
     };
@@ -150,12 +156,36 @@ fn shown(values: &[Option<String>]) -> Vec<String> {
     values.iter().map(|value| value.clone().unwrap_or_else(|| "-".to_owned())).collect()
 }
 
-fn difference_table(differences: &[(String, Vec<Option<String>>)], names: &[String]) -> Table {
-    let mut columns = vec![("recipe key", Align::Left)];
-    columns.extend(names.iter().map(|name| (name.as_str(), Align::Left)));
+/// What each part of the time took in every run; nothing where no run tells.
+fn times(records: &[Record]) -> Vec<(String, Vec<String>)> {
+    let of_runs: Vec<_> = records.iter().map(Record::time_parts).collect();
+    let names = of_runs.iter().find(|parts| !parts.is_empty()).into_iter().flatten();
+    names
+        .enumerate()
+        .map(|(index, (name, _))| {
+            let cell = |parts: &Vec<(&str, f64)>| match parts.get(index) {
+                Some((_, secs)) => {
+                    let total: f64 = parts.iter().map(|(_, secs)| secs).sum();
+                    format!("{secs:.2} s ({})", percent(secs / total))
+                }
+                None => "-".to_owned(),
+            };
+            ((*name).to_owned(), of_runs.iter().map(cell).collect())
+        })
+        .collect()
+}
+
+/// A column for each run; `heading` is that of the names, with how the cells stand.
+fn by_run(
+    (heading, align): (&str, Align),
+    rows: &[(String, Vec<String>)],
+    names: &[String],
+) -> Table {
+    let mut columns = vec![(heading, Align::Left)];
+    columns.extend(names.iter().map(|name| (name.as_str(), align)));
     let mut table = Table::new(&columns);
-    for (key, values) in differences {
-        table.row(std::iter::once(key.clone()).chain(shown(values)));
+    for (name, values) in rows {
+        table.row(std::iter::once(name.clone()).chain(values.clone()));
     }
     table
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &PlotArgs, console: &mut Console) -> anyhow::Result<()> 
     let history = History::read(&run.metrics_jsonl())?;
     let mut pages = history_pages(&history, &recipe.name);
     let missing = match TestResult::of(&run, &recipe, &args.data_dir, &args.compute)? {
-        TestResult::Recomputed(test) => {
+        TestResult::Recomputed { test, .. } => {
             let names = test.images.class_names();
             pages.extend(evaluation_pages(&test.evaluation, names, &recipe.name));
             pages.extend(prediction_pages(&test, &recipe.name));

@@ -1,6 +1,7 @@
 //! `cifar report`: what a run did, as one web page.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use cifar_data::{CLASS_NAMES, Cifar10, Dataset};
 use cifar_metrics::{ConfusedPair, Evaluation, Verdict, least_sure_hits, surest_mistakes};
@@ -14,7 +15,7 @@ use crate::record::Record;
 use crate::reproduce::{Reproduction, reproduce};
 use crate::tables::{duration, grouped, percent};
 use crate::tested::TestResult;
-use crate::{logged, session};
+use crate::{insight, logged, session};
 
 /// Samples of each list in the JSON document.
 const N_LISTED: usize = 36;
@@ -40,9 +41,9 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
     let test = TestResult::of(&record.folder, recipe, &args.data_dir, &args.compute)
         .unwrap_or_else(|error| TestResult::None(format!("{error:#}")));
     let (evaluation, tested) = match &test {
-        TestResult::Recomputed(test) => (Some(&test.evaluation), Some(test)),
+        TestResult::Recomputed { test, .. } => (Some(&test.evaluation), Some(test)),
         TestResult::Stored(evaluation, reason) => {
-            missing.push(format!("No pictures of predictions: {reason}."));
+            missing.push(format!("No pictures of predictions and of the network: {reason}."));
             (Some(&**evaluation), None)
         }
         TestResult::None(reason) => {
@@ -50,9 +51,25 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
             (None, None)
         }
     };
-    let data = data(recipe, &args.data_dir)
-        .map_err(|error| missing.push(format!("No statistics of the data: {error:#}.")))
+    let data = Cifar10::open(&args.data_dir)
+        .and_then(|data| Ok((Arc::new(data.train()?), data.test()?)))
+        .map_err(|error| missing.push(format!("No statistics of the data: {error}.")))
         .ok();
+    let (mut insight, mut suspects) = (None, None);
+    if let TestResult::Recomputed { test, model, device } = &test {
+        insight = insight::insight(model, test, recipe, device)
+            .map_err(|error| missing.push(format!("No pictures of the network: {error:#}.")))
+            .ok();
+        if let Some((train, _)) = &data {
+            suspects = insight::suspects(model, &record.folder, train, recipe, device)
+                .map_err(|error| missing.push(format!("No suspected label errors: {error:#}.")))
+                .unwrap_or_default();
+        }
+    }
+    let statistics = match &data {
+        Some((train, test)) => Some(statistics(train, test, recipe)?),
+        None => None,
+    };
     let class_names = match tested {
         Some(test) => test.images.class_names().to_vec(),
         None => CLASS_NAMES.map(str::to_owned).to_vec(),
@@ -69,12 +86,15 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
         command_note: &note,
         config: &recipe.to_toml()?,
         class_names: &class_names,
-        data,
+        data: statistics,
         steps: &steps,
         validation: &validation,
         evaluation,
         tested: tested.map(|test| TestedImages { verdicts, pixels: test.images.images() }),
+        insight: insight.as_ref(),
+        suspects,
         timing: timing(&record),
+        time_parts: record.time_parts().into_iter().map(|(n, secs)| (n.to_owned(), secs)).collect(),
         environment: environment(&record),
     };
     let file = args.out.clone().unwrap_or_else(|| run.join("report.html"));
@@ -127,14 +147,12 @@ fn headline(record: &Record, evaluation: Option<&Evaluation>) -> Vec<Fact> {
 }
 
 /// How many images of each class the parts of the data hold, and what their colours are like.
-fn data(recipe: &Recipe, data_dir: &Path) -> anyhow::Result<DataReport> {
-    let data = Cifar10::open(data_dir)?;
-    let (train, test) = (data.train()?, data.test()?);
-    let split = session::split(&train, recipe)?;
+fn statistics(train: &Dataset, test: &Dataset, recipe: &Recipe) -> anyhow::Result<DataReport> {
+    let split = session::split(train, recipe)?;
     let statistics = train.channel_statistics();
-    let mut parts = vec![("training".to_owned(), class_counts(&train, &split.train))];
+    let mut parts = vec![("training".to_owned(), class_counts(train, &split.train))];
     if !split.validation.is_empty() {
-        parts.push(("validation".to_owned(), class_counts(&train, &split.validation)));
+        parts.push(("validation".to_owned(), class_counts(train, &split.validation)));
     }
     parts.push(("test".to_owned(), test.class_counts()));
     Ok(DataReport { parts, mean: statistics.mean, std: statistics.std })

@@ -12,6 +12,7 @@ pub(super) fn page(comparison: &Comparison) -> Markup {
     let sections = [
         Section { id: "results", title: "Results", content: results(comparison) },
         Section { id: "curves", title: "Curves", content: curves(comparison) },
+        Section { id: "time", title: "Time", content: times(comparison) },
         Section { id: "recipes", title: "Recipes", content: differences(comparison) },
     ];
     shell::document(&title, &lead, &sections, "")
@@ -60,25 +61,51 @@ fn curves(comparison: &Comparison) -> Markup {
     }
 }
 
+fn times(comparison: &Comparison) -> Markup {
+    html! {
+        @if comparison.times.is_empty() {
+            p { "None of the runs has told what its time went into." }
+        } @else {
+            p.note { "Seconds of the training thread, and their share of the run's." }
+            (by_run("part", "What the time went into", comparison, &comparison.times, |part| html! { (part) }))
+        }
+    }
+}
+
 fn differences(comparison: &Comparison) -> Markup {
     html! {
         @if comparison.differences.is_empty() {
             p { "All runs have the same recipe but for the seed." }
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Recipe keys that differ" {
-                table.figures.keys {
-                    thead {
-                        tr {
-                            th scope="col" { "key" }
-                            @for row in &comparison.rows { th scope="col" { (row[0]) } }
-                        }
+            (by_run("key", "Recipe keys that differ", comparison, &comparison.differences, |key| {
+                html! { code { (key) } }
+            }))
+        }
+    }
+}
+
+/// A table with a column for each run.
+fn by_run(
+    heading: &str,
+    label: &str,
+    comparison: &Comparison,
+    rows: &[(String, Vec<String>)],
+    name: impl Fn(&str) -> Markup,
+) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(label) {
+            table.figures.keys {
+                thead {
+                    tr {
+                        th scope="col" { (heading) }
+                        @for row in &comparison.rows { th scope="col" { (row[0]) } }
                     }
-                    tbody {
-                        @for (key, values) in &comparison.differences {
-                            tr {
-                                th scope="row" { code { (key) } }
-                                @for value in values { td { (value) } }
-                            }
+                }
+                tbody {
+                    @for (key, values) in rows {
+                        tr {
+                            th scope="row" { (name(key)) }
+                            @for value in values { td { (value) } }
                         }
                     }
                 }

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use cifar_metrics::{ConfusionMatrix, Verdict};
 use maud::{Markup, html};
 
-use super::gallery::gallery;
-use super::sprites::Sprites;
+use super::gallery::{Pictures, gallery};
 use crate::svg::Hex;
 use crate::text::grouped;
 use crate::theme::{dark_share_colour, share_colour, text_on};
@@ -15,7 +14,7 @@ use crate::theme::{dark_share_colour, share_colour, text_on};
 /// Most pictures behind one cell.
 const MAX_IN_CELL: usize = 10;
 /// Most pairs that are listed, and pictures of each.
-const MAX_PAIRS: usize = 9;
+pub(super) const MAX_PAIRS: usize = 9;
 const MAX_IN_PAIR: usize = 6;
 
 /// The samples behind each cell, by true and predicted class.
@@ -95,7 +94,7 @@ fn template_id((truth, predicted): (usize, usize)) -> String {
 pub(super) fn templates(
     cells: &Cells,
     class_names: &[String],
-    sprites: &mut Sprites<'_>,
+    pictures: &mut Pictures<'_>,
 ) -> Markup {
     // The fullest cells first, so that a page that gets full leaves out the rare mistakes.
     let mut by_size: Vec<_> = cells.iter().collect();
@@ -107,9 +106,9 @@ pub(super) fn templates(
                 p { (grouped(verdicts.len() as u64)) " images, " (order) }
                 @if place.0 == place.1 {
                     @let reversed: Vec<Verdict> = verdicts.iter().rev().copied().collect();
-                    (gallery(&reversed, MAX_IN_CELL, class_names, sprites))
+                    (gallery(&reversed, MAX_IN_CELL, class_names, pictures))
                 } @else {
-                    (gallery(verdicts, MAX_IN_CELL, class_names, sprites))
+                    (gallery(verdicts, MAX_IN_CELL, class_names, pictures))
                 }
             }
         }
@@ -121,7 +120,7 @@ pub(super) fn pairs(
     matrix: &ConfusionMatrix,
     class_names: &[String],
     cells: &Cells,
-    sprites: &mut Sprites<'_>,
+    pictures: &mut Pictures<'_>,
 ) -> Markup {
     html! {
         @for pair in matrix.most_confused(MAX_PAIRS) {
@@ -129,7 +128,7 @@ pub(super) fn pairs(
             div.pair {
                 h4 { (title(place, class_names)) " " span.note { (grouped(pair.count)) " images" } }
                 @if let Some(verdicts) = cells.get(&place) {
-                    (gallery(verdicts, MAX_IN_PAIR, class_names, sprites))
+                    (gallery(verdicts, MAX_IN_PAIR, class_names, pictures))
                     @if verdicts.len() > MAX_IN_PAIR {
                         button type="button" data-opens=(template_id(place)) aria-haspopup="dialog" {
                             "More of these"
@@ -147,7 +146,7 @@ pub(super) fn by_class(
     class_names: &[String],
     mistakes: &[Verdict],
     most: usize,
-    sprites: &mut Sprites<'_>,
+    pictures: &mut Pictures<'_>,
 ) -> Markup {
     html! {
         @for (class, name) in class_names.iter().enumerate() {
@@ -163,11 +162,11 @@ pub(super) fn by_class(
                 }
                 @if !missed.is_empty() {
                     h4 { "Missed" }
-                    (gallery(&missed, most, class_names, sprites))
+                    (gallery(&missed, most, class_names, pictures))
                 }
                 @if !taken.is_empty() {
                     h4 { "Taken for " (name) }
-                    (gallery(&taken, most, class_names, sprites))
+                    (gallery(&taken, most, class_names, pictures))
                 }
             }
         }

@@ -4,10 +4,10 @@ use cifar_metrics::{Evaluation, Verdict, by_cell, least_sure_hits, surest_mistak
 use maud::{Markup, html};
 
 use super::confusion::{self, Cells};
-use super::gallery::gallery;
+use super::gallery::{Pictures, gallery};
+use super::insight;
 use super::shell::{self, Section};
-use super::sprites::Sprites;
-use super::{RunReport, TestedImages, facts, plot};
+use super::{RunReport, TestedImages, facts, plot, suspects, time};
 use crate::chart::{Chart, HALF_HEIGHT};
 use crate::curves::{history_chart, norm_chart, rate_chart};
 use crate::reliability::reliability_at;
@@ -28,9 +28,15 @@ pub(super) fn page(report: &RunReport<'_>) -> Markup {
     if let Some(evaluation) = report.evaluation {
         match report.tested {
             Some(tested) => {
-                let mut sprites = Sprites::new(tested.pixels);
-                sections.extend(with_pictures(report, evaluation, tested, &mut sprites));
-                style = sprites.css();
+                let mut pictures = Pictures::new(tested, report.insight);
+                sections.extend(with_pictures(report, evaluation, tested, &mut pictures));
+                if let Some(insight) = report.insight {
+                    let (content, sheets) =
+                        insight::section(insight, report.class_names, &mut pictures);
+                    sections.push(Section { id: "network", title: "Network", content });
+                    style += &sheets;
+                }
+                style += &pictures.css();
             }
             None => sections.push(Section {
                 id: "test",
@@ -39,6 +45,9 @@ pub(super) fn page(report: &RunReport<'_>) -> Markup {
             }),
         }
     }
+    let (content, sheets) = suspects::section(report.suspects.as_ref(), report.class_names);
+    sections.push(Section { id: "labels", title: "Suspected label errors", content });
+    style += &sheets;
     sections.push(Section { id: "data", title: "Data", content: data(report) });
     sections.push(Section { id: "time", title: "Time", content: timing(report) });
     sections.push(Section { id: "again", title: "Do it again", content: again(report) });
@@ -84,16 +93,16 @@ fn with_pictures(
     report: &RunReport<'_>,
     evaluation: &Evaluation,
     tested: TestedImages<'_>,
-    sprites: &mut Sprites<'_>,
+    pictures: &mut Pictures<'_>,
 ) -> [Section; 2] {
     let names = report.class_names;
     let cells = by_cell(tested.verdicts);
     let mistakes = surest_mistakes(tested.verdicts);
     // The galleries come before the cells, so that a page that gets full is full of them.
-    let failures = failures(report, evaluation, tested.verdicts, (&mistakes, &cells), sprites);
+    let failures = failures(report, evaluation, tested.verdicts, (&mistakes, &cells), pictures);
     let content = html! {
         (test(report, evaluation, &cells))
-        (confusion::templates(&cells, names, sprites))
+        (confusion::templates(&cells, names, pictures))
     };
     [
         Section { id: "test", title: "Test", content },
@@ -141,22 +150,23 @@ fn failures(
     evaluation: &Evaluation,
     verdicts: &[Verdict],
     (mistakes, cells): (&[Verdict], &Cells),
-    sprites: &mut Sprites<'_>,
+    pictures: &mut Pictures<'_>,
 ) -> Markup {
     let (names, matrix) = (report.class_names, &evaluation.confusion);
     html! {
         @if mistakes.is_empty() {
             p { "Every image was classified right." }
         } @else {
+            @if let Some(insight) = report.insight { (insight::heat_note(insight)) }
             h3 { "Surest mistakes" }
-            (gallery(mistakes, MAX_SHOWN, names, sprites))
+            (gallery(mistakes, MAX_SHOWN, names, pictures))
             h3 { "Most confused pairs" }
-            div.pairs { (confusion::pairs(matrix, names, cells, sprites)) }
+            div.pairs { (confusion::pairs(matrix, names, cells, pictures)) }
             h3 { "By class" }
-            (confusion::by_class(matrix, names, mistakes, MAX_OF_CLASS, sprites))
+            (confusion::by_class(matrix, names, mistakes, MAX_OF_CLASS, pictures))
         }
         h3 { "Right, but least sure" }
-        (gallery(&least_sure_hits(verdicts), MAX_SHOWN, names, sprites))
+        (gallery(&least_sure_hits(verdicts), MAX_SHOWN, names, pictures))
     }
 }
 
@@ -173,6 +183,7 @@ fn timing(report: &RunReport<'_>) -> Markup {
             p { "No times were logged." }
         } @else {
             (facts::list(&report.timing))
+            (time::parts(&report.time_parts))
         }
     }
 }

@@ -1,9 +1,12 @@
 use cifar_metrics::{ConfusionMatrix, Evaluator};
 
+use cifar_net::Stage;
+
 use super::*;
 use crate::canvas::PICTURE_BYTES;
 use crate::chart::Chart;
 use crate::curves::{history_chart, norm_chart, rate_chart};
+use crate::explain::{ExplainedStage, Explanation, HeatMap};
 use crate::probe::assert_margin_is_blank;
 use crate::reliability::reliability_at;
 use crate::run_curves::{accuracy_overlay, loss_overlay, validation_overlay};
@@ -66,7 +69,10 @@ fn bare(class_names: &[String]) -> RunReport<'_> {
         validation: &[],
         evaluation: None,
         tested: None,
+        insight: None,
+        suspects: None,
         timing: Vec::new(),
+        time_parts: Vec::new(),
         environment: Vec::new(),
     }
 }
@@ -97,6 +103,7 @@ fn no_text_breaks_out_of_its_place_and_nothing_is_loaded() {
         evaluation: Some(&evaluation),
         tested: Some(TestedImages { verdicts: &verdicts, pixels: &pixels }),
         timing: fact.clone(),
+        time_parts: vec![(ATTACK.to_owned(), 1.0)],
         environment: fact,
         ..bare(&names)
     };
@@ -104,6 +111,7 @@ fn no_text_breaks_out_of_its_place_and_nothing_is_loaded() {
     let comparison = Comparison {
         columns: vec![ATTACK.to_owned()],
         rows: vec![vec![ATTACK.to_owned()]],
+        times: vec![(ATTACK.to_owned(), vec![ATTACK.to_owned()])],
         differences: vec![(ATTACK.to_owned(), vec![ATTACK.to_owned()])],
         curves: vec![curves],
         missing: vec![ATTACK.to_owned()],
@@ -204,6 +212,100 @@ fn curves_carry_their_values() {
     assert_eq!(count(&html, "data-axes=\"optimiser steps|loss (nats)\""), 2);
 }
 
+/// An insight with noise for everything that is not told.
+fn insight(heat_of: &[Verdict]) -> Insight {
+    let values = |n: usize| noise(n.div_ceil(PICTURE_BYTES)).into_iter().take(n).map(f32::from);
+    let stage = |name: &str, side: usize| {
+        let (path, plane) = (name.to_owned(), side * side);
+        let stage = Stage { name: path.clone(), path, channels: 40, height: side, width: side };
+        let grad_cam = HeatMap::new(side, side, values(plane).collect());
+        ExplainedStage { stage, activations: values(40 * plane).collect(), grad_cam }
+    };
+    let stages = vec![stage("one", 32), stage("two", 16), stage("three", 8)];
+    let map = |verdict: &Verdict| (verdict.sample, HeatMap::new(32, 32, values(1024).collect()));
+    let saliency = HeatMap::new(1, 1, vec![1.0]);
+    let explanation = Explanation { logits: vec![1.0], class: 0, stages, saliency };
+    Insight {
+        filters: Some(Filters {
+            name: "conv.weight".to_owned(),
+            weights: values(64 * 27).collect(),
+            shape: [64, 3, 3, 3],
+        }),
+        stage: "three".to_owned(),
+        heat_maps: heat_of.iter().map(map).collect(),
+        example: heat_of.first().map(|&verdict| (verdict, explanation)),
+    }
+}
+
+#[test]
+fn what_is_worth_explaining_gets_its_heat_map_and_nothing_else() {
+    let names = names(3);
+    let (mut evaluation, mut verdicts) = test(90, 3, 3);
+    let mut matrix = ConfusionMatrix::new(3);
+    for verdict in &mut verdicts {
+        verdict.predicted = verdict.sample / 3 % 3;
+        matrix.add(verdict.truth, verdict.predicted);
+    }
+    evaluation.confusion = matrix;
+    let explained = worth_explaining(&verdicts, &evaluation.confusion);
+    let distinct: std::collections::BTreeSet<usize> = explained.iter().map(|v| v.sample).collect();
+    assert_eq!(distinct.len(), explained.len());
+    assert!((24..=42).contains(&explained.len()), "{}", explained.len());
+    assert_eq!(explained[0], cifar_metrics::surest_mistakes(&verdicts)[0]);
+
+    let (insight, pixels) = (insight(&explained[..5]), noise(90));
+    let html = RunReport {
+        evaluation: Some(&evaluation),
+        tested: Some(TestedImages { verdicts: &verdicts, pixels: &pixels }),
+        insight: Some(&insight),
+        ..bare(&names)
+    }
+    .to_html();
+    assert_eq!(count(&html, "Beside 5 of the pictures"), 1);
+    for verdict in &explained {
+        let of = format!("aria-label=\"test image {}: heat map of", verdict.sample);
+        assert_eq!(count(&html, &of) > 0, insight.heat_maps.contains_key(&verdict.sample));
+    }
+    let first = format!("What each stage makes of test image {}:", explained[0].sample);
+    assert_eq!(count(&html, &first), 1);
+    assert_eq!((count(&html, "16 of 40 maps of 8x8"), count(&html, ", channel ")), (1, 96));
+    assert_eq!(count(&html, "aria-label=\"filter 63\""), 1);
+}
+
+#[test]
+fn a_heat_map_of_nothing_and_a_first_layer_without_colours_are_said() {
+    let names = names(2);
+    let (evaluation, verdicts) = test(20, 2, 2);
+    let mut insight = insight(&verdicts[..1]);
+    insight.heat_maps.insert(0, HeatMap::new(1, 1, vec![0.0]));
+    insight.filters = None;
+    let html = RunReport {
+        evaluation: Some(&evaluation),
+        tested: Some(TestedImages { verdicts: &verdicts, pixels: &noise(20) }),
+        insight: Some(&insight),
+        ..bare(&names)
+    }
+    .to_html();
+    assert!(count(&html, "test image 0: a dark heat map, nothing in it speaks for class 0") > 0);
+    assert_eq!(count(&html, "The first layer does not see colours."), 1);
+}
+
+#[test]
+fn suspects_show_label_prediction_and_loss_in_their_order() {
+    let names = names(3);
+    let (_, verdicts) = test(9, 3, 3);
+    let wrong = Verdict { predicted: 2, ..verdicts[4] };
+    let examples = vec![(wrong, 4.125), (verdicts[8], 2.5)];
+    let suspects = Some(Suspects { examples, n_epochs: 3, pixels: &noise(9) });
+    let html = RunReport { suspects, ..bare(&names) }.to_html();
+    let place = |text: &str| html.as_str().find(text).unwrap();
+    assert!(place("training image 4: a picture with label class 1") < place("training image 8"));
+    assert!(place("loss 4.12") < place("loss 2.50"));
+    assert_eq!(count(&html, "over 3 epochs"), 1);
+    assert_eq!(count(&html, "data:image/png;base64,"), 2);
+    assert_eq!(count(&bare(&names).to_html(), "did not keep the losses"), 1);
+}
+
 #[test]
 fn the_largest_page_is_below_5_mb() {
     let names = names(10);
@@ -216,15 +318,38 @@ fn the_largest_page_is_below_5_mb() {
     }
     evaluation.confusion = evaluator;
     let pixels = noise(n);
+    let mut insight = insight(&worth_explaining(&verdicts, &evaluation.confusion));
+    if let Some((_, explanation)) = &mut insight.example {
+        explanation.stages = vec![explanation.stages[0].clone(); 9];
+    }
+    let examples = verdicts[..100].iter().map(|&verdict| (verdict, 3.0)).collect();
     let html = RunReport {
         steps: &steps(40_000),
+        suspects: Some(Suspects { examples, n_epochs: 8, pixels: &pixels }),
         evaluation: Some(&evaluation),
         tested: Some(TestedImages { verdicts: &verdicts, pixels: &pixels }),
+        insight: Some(&insight),
         ..bare(&names)
     }
     .to_html();
     let size = html.as_str().len();
     assert!((3_000_000..5_000_000).contains(&size), "{size} bytes");
+}
+
+#[test]
+fn time_is_a_bar_with_a_table_where_it_is_told() {
+    let part = |name: &str, secs| (name.to_owned(), secs);
+    let parts = vec![part("data", 1.0), part("forward", 3.0), part("backward", 0.0)];
+    let timing = vec![Fact::new("whole run", "4 s")];
+    let report = RunReport { timing, ..bare(&[]) };
+    let html = RunReport { time_parts: parts, ..report.clone() }.to_html();
+    let words = "Shares of the time: data 25.0 %, forward 75.0 %, backward 0.0 %";
+    assert_eq!((count(&html, words), count(&html, "<span style=\"--v:")), (1, 2));
+    assert_eq!(count(&html, "--v:75.000%;--c:var(--second)"), 1);
+    for none in [Vec::new(), vec![part("data", 0.0)]] {
+        let html = RunReport { time_parts: none, ..report.clone() }.to_html();
+        assert_eq!((count(&html, "Shares of the time"), count(&html, "NaN")), (0, 0));
+    }
 }
 
 #[test]

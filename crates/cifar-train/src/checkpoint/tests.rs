@@ -10,7 +10,9 @@ fn snapshot(step: usize) -> Snapshot {
     state.step = step;
     // A number whose shortest decimal form needs exact parsing.
     state.train_loss = Some(0.1 + 0.2);
-    Snapshot { model: named("w"), ema: None, optimizer: named("momentum_buffer.w"), state }
+    let example_losses = ExampleLosses::default();
+    let (model, optimizer) = (named("w"), named("momentum_buffer.w"));
+    Snapshot { model, ema: None, optimizer, example_losses, state }
 }
 
 fn step_of(store: &CheckpointStore) -> usize {

@@ -1,10 +1,11 @@
 use std::path::Path;
 
 use candle_core::Var;
+use cifar_data::Dataset;
 use proptest::prelude::*;
 
 use super::*;
-use crate::test_learner::{Tiny, loader, recipe};
+use crate::test_learner::{Tiny, loader, loader_of, recipe};
 
 fn trainer<'a>(tiny: &'a Tiny, recipe: &'a Recipe, dir: Option<&Path>) -> Trainer<'a> {
     let train = loader(0..30, recipe.batch_size, Some(recipe));
@@ -110,10 +111,47 @@ fn resuming_after_any_step_gives_the_same_bits() {
         let last = store.load(Slot::Last).unwrap();
         let bits = |s: &Snapshot| s.ema.as_ref().unwrap()["weight"].to_vec2::<f32>().unwrap();
         assert_eq!(bits(&last), bits(&straight));
+        assert_eq!(last.example_losses, straight.example_losses);
         assert_eq!(
             (last.state.train_loss, last.state.best),
             (straight.state.train_loss, straight.state.best)
         );
+    }
+}
+
+/// 30 images, each all in one of three colours, which is its class; but image 7 has the label of
+/// another.
+#[test]
+fn a_wrong_label_among_easy_images_has_the_highest_mean_loss() {
+    let recipe = recipe(&["epochs=20"]);
+    let (tiny, dir) = (Tiny::new(), tempfile::tempdir().unwrap());
+    let pixel = |i: usize, at: usize| if at / 1024 == i % 3 { 250 - i as u8 } else { 20 };
+    let images = (0..30).flat_map(|i| (0..3072).map(move |at| pixel(i, at))).collect();
+    let labels = (0..30).map(|i| if i == 7 { 2 } else { i % 3 }).collect();
+    let names = (0..10).map(|c| format!("class {c}")).collect();
+    let train = loader_of(Dataset::new(images, labels, names).unwrap(), 0..30, 8, Some(&recipe));
+    let store = CheckpointStore::new(dir.path());
+    let (learner, device) = (tiny.learner(), &Device::Cpu);
+    let mut trainer =
+        Trainer::new(&recipe, learner, train, None, device, Some(store.clone())).unwrap();
+    trainer.fit(no_limit(), &mut []).unwrap();
+    let hardest = store.example_losses(Slot::Last).unwrap().hardest(30);
+    assert!(hardest.iter().all(|example| example.n_epochs == 20) && hardest.len() == 30);
+    assert_eq!(hardest[0].index, 7);
+    assert!(hardest[0].mean_loss > 1.5 * hardest[1].mean_loss, "{hardest:?}");
+}
+
+#[test]
+fn the_loss_of_a_batch_is_the_mean_of_its_images_losses() {
+    for accumulation in ["gradient-accumulation=1", "gradient-accumulation=3"] {
+        let recipe = recipe(&["label-smoothing=0", accumulation]);
+        let (tiny, device) = (Tiny::new(), Device::Cpu);
+        let batch = loader(0..30, 8, None).epoch(0).next().unwrap();
+        let mut engine = Engine::new(&tiny.learner(), &recipe, &device).unwrap();
+        let pass = engine.forward_backward(&tiny.learner(), &batch, &recipe).unwrap();
+        let mean = pass.losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / 8.0;
+        assert_eq!(pass.losses.len(), 8);
+        assert!((mean - pass.loss).abs() < 1e-6, "{mean} {}", pass.loss);
     }
 }
 
