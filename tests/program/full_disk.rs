@@ -71,7 +71,7 @@ fn a_checkpoint_that_does_not_fit_leaves_the_last_one_whole() {
     assert_eq!(names(&disk.path.join("run/checkpoints")), ["last"]);
     assert_eq!(
         names(&disk.path.join("run/checkpoints/last")),
-        ["model.safetensors", "optimizer.safetensors", "state.json"]
+        ["example_losses.safetensors", "model.safetensors", "optimizer.safetensors", "state.json"]
     );
     place.run(&["eval", "--run", "disk/run"]).ok();
 }
