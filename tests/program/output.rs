@@ -43,11 +43,14 @@ fn models_lists_parameters_and_layers() {
 #[test]
 fn data_show_writes_its_pictures() {
     let place = Place::new();
-    let ran = place.run(&["data", "show", "--recipe", "simplenet", "--out", "pictures"]).ok();
+    let show = ["data", "show", "--recipe", "simplenet", "--out", "pictures", "--format", "both"];
+    let ran = place.run(&show).ok();
     assert!(ran.out.contains("200") && ran.out.contains("airplane"), "{}", ran.out);
-    for name in ["cifar10_samples.png", "class_distribution.png", "train_batch.png"] {
-        let bytes = fs::read(place.path("pictures").join(name)).unwrap();
-        assert!(bytes.starts_with(b"\x89PNG") && bytes.ends_with(b"IEND\xaeB`\x82"), "{name}");
+    for name in ["cifar10_samples", "class_distribution", "train_batch"] {
+        let read = |ending| fs::read(place.path("pictures").join(name).with_extension(ending));
+        let png = read("png").unwrap();
+        assert!(png.starts_with(b"\x89PNG") && png.ends_with(b"IEND\xaeB`\x82"), "{name}");
+        assert!(read("svg").unwrap().starts_with(b"<svg"), "{name}");
     }
 }
 

@@ -330,6 +330,9 @@ pub(crate) struct ShowArgs {
     /// Folder for the pictures
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
+    /// File format
+    #[arg(long, value_enum, default_value = "png")]
+    pub(crate) format: PictureFormat,
     /// The recipe whose augmentation the training batch shows
     #[arg(long, value_name = "NAME|FILE", default_value = "small-resnet")]
     pub(crate) recipe: String,

@@ -1,12 +1,11 @@
 //! `cifar data`: fetch the data, and look at them before training on them.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use cifar_data::{ChannelStatistics, Dataset};
-use cifar_report::{Drawing, Format, Picture, class_distribution, picture_grid};
+use cifar_report::{Drawing, Picture, class_distribution, picture_grid};
 use cifar_train::Recipe;
 use serde::Serialize;
 
@@ -65,31 +64,24 @@ fn show(args: &ShowArgs, console: &mut Console) -> anyhow::Result<()> {
 }
 
 fn draw(args: &ShowArgs, dataset: &Arc<Dataset>, recipe: &Recipe) -> anyhow::Result<Vec<PathBuf>> {
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}", args.out.display()))?;
     let names = dataset.class_names();
     let samples = samples(dataset);
     let batch = train_batch(dataset, recipe)?;
     let pages = [
+        ("cifar10_samples", picture_grid("CIFAR-10 training images", &samples, SAMPLES_PER_CLASS)),
         (
-            "cifar10_samples.png",
-            picture_grid("CIFAR-10 training images", &samples, SAMPLES_PER_CLASS),
-        ),
-        (
-            "class_distribution.png",
+            "class_distribution",
             class_distribution(
                 "CIFAR-10 training images per class",
                 names,
                 &dataset.class_counts(),
             ),
         ),
-        ("train_batch.png", batch),
+        ("train_batch", batch),
     ];
     let mut paths = Vec::new();
     for (name, page) in pages {
-        let path = args.out.join(name);
-        page.save(&path, Format::Png)?;
-        paths.push(path);
+        paths.extend(pictures::save(&args.out, name, &page, args.format)?);
     }
     Ok(paths)
 }
