@@ -55,12 +55,17 @@ pub fn evaluate_views(
     let mut frozen =
         net.map(|net| Inference::new(net, learner.variables, arithmetic)).transpose()?;
     let mut evaluator: Option<Evaluator> = None;
-    let mut view = Batch { images: Vec::new(), labels: Vec::new(), indices: Vec::new() };
+    let mut changed = Batch { images: Vec::new(), labels: Vec::new(), indices: Vec::new() };
     for batch in loader.epoch(0) {
-        view.labels.clone_from(&batch.labels);
+        changed.labels.clone_from(&batch.labels);
         let mut logits: Vec<f32> = Vec::new();
         for which in &views {
-            which.of(&batch.images, &mut view.images);
+            let view = if which.is_the_image() {
+                &batch
+            } else {
+                which.of(&batch.images, &mut changed.images);
+                &changed
+            };
             let module;
             let of_view = match &mut frozen {
                 Some(net) => net.logits(&view.images)?,

@@ -5,7 +5,7 @@ use candle_core::Device;
 use cifar_data::Loader;
 use serde::Serialize;
 
-use crate::clip::{clip_factor, global_norm};
+use crate::clip::global_norm;
 use crate::engine::Engine;
 use crate::error::TrainError;
 use crate::learner::Learner;
@@ -142,9 +142,8 @@ fn run(
             return Ok((points, true));
         }
         least = least.min(smoothed);
-        let scale = recipe.loss_scale(batch.len());
-        let clip = recipe.clip_norm.map_or(1.0, |max| clip_factor(norm * scale, max));
-        optimizers.step_at(learning_rate, &pass.gradients, clip * scale)?;
+        let scale = recipe.gradient_scale(norm, batch.len());
+        optimizers.step_at(learning_rate, &pass.gradients, scale)?;
     }
     Ok((points, false))
 }

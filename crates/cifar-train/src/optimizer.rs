@@ -162,6 +162,17 @@ impl Optimizer {
     }
 }
 
+/// Checks the momentum of an update rule that has Nesterov's look-ahead.
+fn check_momentum(momentum: f64, nesterov: bool) -> std::result::Result<(), RecipeError> {
+    require("optimizer.momentum", momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
+    if nesterov && momentum == 0.0 {
+        return Err(RecipeError::Contradiction(
+            "`optimizer.nesterov` needs `optimizer.momentum` above 0",
+        ));
+    }
+    Ok(())
+}
+
 /// What is kept of one weight: `N` values for each of its values.
 #[derive(Debug)]
 enum Slots<const N: usize> {

@@ -8,6 +8,7 @@ use cifar_kernels::isa::Isa;
 use cifar_net::Arithmetic;
 use serde::{Deserialize, Serialize};
 
+use crate::clip::clip_factor;
 use crate::optimizer::{OptimizerConfig, ParameterGroup};
 use crate::schedule::ScheduleConfig;
 use crate::test_time::TestTimeAugmentation;
@@ -195,6 +196,13 @@ impl Recipe {
             Some(LossReduction::Sum) => n_images as f64,
             Some(LossReduction::Mean) | None => 1.0,
         }
+    }
+
+    /// What the gradients of a batch's mean loss are multiplied by in all, clipping included; `norm`
+    /// is their own.
+    pub fn gradient_scale(&self, norm: f64, n_images: usize) -> f64 {
+        let scale = self.loss_scale(n_images);
+        scale * self.clip_norm.map_or(1.0, |max| clip_factor(norm * scale, max))
     }
 
     /// How a CPU computes the net.

@@ -45,6 +45,11 @@ impl TestTimeAugmentation {
 }
 
 impl View {
+    /// Whether nothing is moved or mirrored.
+    pub(crate) fn is_the_image(self) -> bool {
+        self.shift == 0 && !self.flip
+    }
+
     /// Writes this view of `images`, `(N, 3, 32, 32)`, to `out`.
     pub(crate) fn of(self, images: &[f32], out: &mut Vec<f32>) {
         let Self { shift, flip, .. } = self;

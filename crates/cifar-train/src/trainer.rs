@@ -7,7 +7,7 @@ use cifar_data::{Batch, Loader};
 use cifar_net::Variable;
 
 use crate::checkpoint::{CheckpointError, CheckpointStore, Slot, Snapshot};
-use crate::clip::{clip_factor, global_norm};
+use crate::clip::global_norm;
 use crate::ema::Ema;
 use crate::engine::Engine;
 use crate::error::{NonFinite, TrainError};
@@ -233,14 +233,14 @@ impl<'a> Trainer<'a> {
         let waited = clock.lap();
         let pass = self.engine.forward_backward(&self.learner, batch, self.recipe)?;
         let passes = clock.lap().took;
-        let scale = self.recipe.loss_scale(batch.len());
         let norm = if pass.loss.is_finite() { global_norm(&pass.gradients)? } else { f64::NAN };
         if !norm.is_finite() {
             return Err(self.non_finite(batch, pass.loss, norm));
         }
         self.example_losses.add(&batch.indices, &pass.losses);
-        let norm = norm * scale;
-        let size = self.update(&pass.gradients, norm, scale)?;
+        let scale = self.recipe.gradient_scale(norm, batch.len());
+        let size = self.update(&pass.gradients, scale)?;
+        let norm = norm * self.recipe.loss_scale(batch.len());
         let times = StepTimes {
             begun: waited.begun,
             data: waited.took,
@@ -273,15 +273,9 @@ impl<'a> Trainer<'a> {
         Ok((report, pass.gradients))
     }
 
-    /// One optimiser step by `gradients` times `scale`, whose norm is `norm`.
-    fn update(
-        &mut self,
-        gradients: &[Tensor],
-        norm: f64,
-        scale: f64,
-    ) -> Result<StepSize, TrainError> {
-        let clip = self.recipe.clip_norm.map_or(1.0, |max| clip_factor(norm, max));
-        let size = self.optimizers.step(gradients, clip * scale)?;
+    /// One optimiser step by `gradients` times `scale`.
+    fn update(&mut self, gradients: &[Tensor], scale: f64) -> Result<StepSize, TrainError> {
+        let size = self.optimizers.step(gradients, scale)?;
         if let Some(ema) = &mut self.ema {
             ema.update(self.learner.variables)?;
         }

@@ -10,7 +10,7 @@ use cifar_kernels::isa::Isa;
 use cifar_kernels::peak;
 use cifar_models::Model;
 use cifar_net::{Inference, Net, Step};
-use cifar_train::{Engine, Optimizers, Precision, Recipe, clip_factor, global_norm};
+use cifar_train::{Engine, Optimizers, Precision, Recipe, global_norm};
 use serde::Serialize;
 
 use crate::args::{BenchArgs, PrecisionName};
@@ -149,9 +149,8 @@ fn train(
         let pass = engine.forward_backward(&learner, batch, recipe)?;
         let norm = global_norm(&pass.gradients)?;
         ensure!(norm.is_finite(), "the loss on noise has grown beyond bounds");
-        let scale = recipe.loss_scale(batch.len());
-        let clip = recipe.clip_norm.map_or(1.0, |max_norm| clip_factor(norm * scale, max_norm));
-        Ok(optimizers.step(&pass.gradients, clip * scale).map(drop)?)
+        let scale = recipe.gradient_scale(norm, batch.len());
+        Ok(optimizers.step(&pass.gradients, scale).map(drop)?)
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Result, Tensor, Var, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{OptimizerStateError, Slots, named, refuse_rest, take};
+use super::{OptimizerStateError, Slots, check_momentum, named, refuse_rest, take};
 use crate::recipe::{RecipeError, require};
 use crate::schedule::StepSize;
 
@@ -34,15 +34,9 @@ pub struct MuonConfig {
 
 impl MuonConfig {
     pub(super) fn check(&self) -> std::result::Result<(), RecipeError> {
-        let Self { momentum, newton_schulz_steps: steps, .. } = *self;
-        require("optimizer.momentum", momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
-        require("optimizer.newton-schulz-steps", steps, steps >= 1, "at least 1")?;
-        if self.nesterov && momentum == 0.0 {
-            return Err(RecipeError::Contradiction(
-                "`optimizer.nesterov` needs `optimizer.momentum` above 0",
-            ));
-        }
-        Ok(())
+        check_momentum(self.momentum, self.nesterov)?;
+        let steps = self.newton_schulz_steps;
+        require("optimizer.newton-schulz-steps", steps, steps >= 1, "at least 1")
     }
 }
 

@@ -6,7 +6,9 @@ use candle_core::{Result, Tensor, Var};
 use cifar_kernels::optimizer::{self, SgdStep};
 use serde::{Deserialize, Serialize};
 
-use super::{OptimizerStateError, Slots, in_place, named, refuse_rest, take, update_in_place};
+use super::{
+    OptimizerStateError, Slots, check_momentum, in_place, named, refuse_rest, take, update_in_place,
+};
 use crate::recipe::{RecipeError, require};
 use crate::schedule::StepSize;
 
@@ -28,20 +30,14 @@ pub struct SgdConfig {
 
 impl SgdConfig {
     pub(super) fn check(&self) -> std::result::Result<(), RecipeError> {
-        let Self { momentum, weight_decay: decay, .. } = *self;
-        require("optimizer.momentum", momentum, (0.0..1.0).contains(&momentum), "0 <= value < 1")?;
+        check_momentum(self.momentum, self.nesterov)?;
+        let decay = self.weight_decay;
         require(
             "optimizer.weight-decay",
             decay,
             decay >= 0.0 && decay.is_finite(),
             "a number from 0 up",
-        )?;
-        if self.nesterov && momentum == 0.0 {
-            return Err(RecipeError::Contradiction(
-                "`optimizer.nesterov` needs `optimizer.momentum` above 0",
-            ));
-        }
-        Ok(())
+        )
     }
 }
 
