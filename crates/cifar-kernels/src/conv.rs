@@ -97,22 +97,24 @@ impl Conv2d {
         (self.out_height() * self.out_width() * self.weight_len()) as u64
     }
 
-    /// The faster algorithm: Winograd's wherever it applies (3×3, stride 1, padding of at most 2,
-    /// channels in sixteens).
-    pub fn algorithm(&self) -> Algorithm {
-        let fits = (self.kernel_height, self.kernel_width, self.stride, self.groups)
-            == (3, 3, 1, 1)
-            && self.padding <= 2
-            && self.in_channels.is_multiple_of(16)
-            && self.out_channels.is_multiple_of(16);
-        if fits { Algorithm::Winograd } else { Algorithm::Direct }
+    /// Whether Winograd's algorithm can compute it: 3×3, stride 1, one group, padding of at most 2,
+    /// at least 16 channels on both sides, in eights.
+    pub fn winograd_applies(&self) -> bool {
+        let window = (self.kernel_height, self.kernel_width, self.stride, self.groups);
+        let channels = [self.in_channels, self.out_channels];
+        window == (3, 3, 1, 1) && self.padding <= 2 && channels.iter().all(|n| *n >= 16 && n % 8 == 0)
     }
 
-    /// The loops that compute it where `wanted` is asked for.
-    fn method(&self, wanted: Algorithm) -> Method {
-        match self.algorithm() {
+    /// The loops of a pass that sums over `depth` channels where `wanted` is asked for. Winograd's
+    /// algorithm counts as faster if the definition multiplies at least `least` times as often.
+    fn method<E: Element>(&self, wanted: Algorithm, depth: usize, least: f64) -> Method {
+        let wanted = match wanted {
+            Algorithm::Fastest if winograd::pays::<E>(self, depth, least) => Algorithm::Winograd,
+            wanted => wanted,
+        };
+        match wanted {
             _ if self.is_depthwise() => Method::Depthwise,
-            Algorithm::Winograd if wanted == Algorithm::Winograd => Method::Winograd,
+            Algorithm::Winograd if self.winograd_applies() => Method::Winograd,
             _ => Method::Direct,
         }
     }
@@ -172,7 +174,13 @@ pub enum Algorithm {
     Direct,
     /// F(4×4, 3×3), for bf16 F(2×2, 3×3), where it applies; else directly.
     Winograd,
+    /// For each pass the one of the two that is faster for its shape.
+    Fastest,
 }
+
+/// Where the definition multiplies fewer times as often as this, Winograd's transforms cost more
+/// than they save.
+const LEAST_GAIN: f64 = 1.2;
 
 /// The loops of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +218,11 @@ impl<E: Element> Filters<E> {
     /// If `conv` has a stride of 0, or groups that do not divide its channels.
     pub fn new(conv: Conv2d, pass: Pass, algorithm: Algorithm) -> Self {
         conv.check();
-        let (isa, method) = (Isa::current(), conv.method(algorithm));
+        let depth = match pass {
+            Pass::Forward => conv.in_channels,
+            Pass::InputGradient => conv.out_channels,
+        };
+        let (isa, method) = (Isa::current(), conv.method::<E>(algorithm, depth, LEAST_GAIN));
         let factors = |len| Buffer::zeros::<E::Factor>(len);
         let packed = match (method, pass) {
             (Method::Direct, Pass::Forward) => factors(direct::forward_packed_len::<E>(isa, &conv)),
@@ -244,7 +256,7 @@ impl<E: Element> Filters<E> {
         }
     }
 
-    /// The algorithm they are packed for.
+    /// The algorithm they are packed for: never [`Algorithm::Fastest`].
     pub fn algorithm(&self) -> Algorithm {
         if self.method == Method::Winograd { Algorithm::Winograd } else { Algorithm::Direct }
     }
@@ -259,7 +271,7 @@ impl<E: Element> Filters<E> {
 /// `(N, OH, OW, K)`, with `epilogue` done on the way.
 ///
 /// ```
-/// use cifar_kernels::conv::{Conv2d, Epilogue, Filters, Pass, forward};
+/// use cifar_kernels::conv::{Algorithm, Conv2d, Epilogue, Filters, Pass, forward};
 ///
 /// let image = [1., 2., 3., 0., 0., 1., 2., 3., 3., 0., 1., 2., 2., 3., 0., 1.];
 /// let weight = [2., 0., 1., 0., 1., 2., 1., 0., 2.];
@@ -274,7 +286,7 @@ impl<E: Element> Filters<E> {
 ///     padding: 0,
 ///     groups: 1,
 /// };
-/// let mut filters = Filters::<f32>::new(conv, Pass::Forward, conv.algorithm());
+/// let mut filters = Filters::<f32>::new(conv, Pass::Forward, Algorithm::Fastest);
 /// filters.pack(&weight);
 /// let mut y = [0.0; 4];
 /// forward(&filters, &image, Epilogue::default(), &mut y);

@@ -28,6 +28,10 @@ pub trait Simd: Copy {
     /// [`Simd::LANES`] values of f32.
     type V: Copy;
     const LANES: usize;
+    /// Vectors of 8 values on the same machine, or fewer where these have fewer.
+    type Eight: Simd;
+
+    fn eight(self) -> Self::Eight;
 
     fn splat(self, value: f32) -> Self::V;
     /// # Safety

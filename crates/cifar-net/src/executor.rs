@@ -43,16 +43,16 @@ pub enum Precision {
 /// How a net is computed on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arithmetic {
-    /// Winograd's algorithm, where it applies, or the direct one everywhere.
+    /// The algorithm of its convolutions.
     pub convolution: Algorithm,
     /// What values are stored in.
     pub precision: Precision,
 }
 
 impl Default for Arithmetic {
-    /// Winograd's algorithm on f32.
+    /// The fastest algorithms on f32.
     fn default() -> Self {
-        Self { convolution: Algorithm::Winograd, precision: Precision::F32 }
+        Self { convolution: Algorithm::Fastest, precision: Precision::F32 }
     }
 }
 

@@ -20,15 +20,14 @@ pub struct Conv2dParams {
     /// Parts that input and output channels are cut into, each convolved by itself: 1 for an
     /// ordinary convolution, as many as channels for a depthwise one.
     pub groups: usize,
-    /// How it is computed on a CPU; [`Algorithm::Winograd`] is the faster one and applies to 3×3
-    /// windows of stride 1 whose channels come in sixteens, [`Algorithm::Direct`] the more exact.
+    /// How it is computed on a CPU; [`Algorithm::Direct`] is the most exact.
     pub algorithm: Algorithm,
 }
 
 impl Default for Conv2dParams {
-    /// Stride 1, no padding, one group, the faster algorithm.
+    /// Stride 1, no padding, one group, the fastest algorithm.
     fn default() -> Self {
-        Self { stride: 1, padding: 0, groups: 1, algorithm: Algorithm::Winograd }
+        Self { stride: 1, padding: 0, groups: 1, algorithm: Algorithm::Fastest }
     }
 }
 

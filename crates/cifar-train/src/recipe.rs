@@ -210,7 +210,8 @@ impl Recipe {
         Arithmetic {
             convolution: match self.convolution {
                 Some(Convolution::Direct) => Algorithm::Direct,
-                Some(Convolution::Winograd) | None => Algorithm::Winograd,
+                Some(Convolution::Winograd) => Algorithm::Winograd,
+                None => Algorithm::Fastest,
             },
             precision: match self.cpu_precision() {
                 Precision::F32 => cifar_net::Precision::F32,

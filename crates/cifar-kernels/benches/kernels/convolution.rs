@@ -13,7 +13,7 @@ pub(crate) fn bench_all(criterion: &mut Criterion) {
     for (network, convs) in [("small-resnet", &SMALL_RESNET[..]), ("airnet", &AIRNET[..])] {
         for conv in convs {
             bench_precisions(criterion, network, conv, Algorithm::Direct);
-            if conv.algorithm() == Algorithm::Winograd {
+            if conv.winograd_applies() {
                 bench_precisions(criterion, network, conv, Algorithm::Winograd);
             }
         }

@@ -138,15 +138,15 @@ proptest! {
 
     #[test]
     fn any_shape_by_winograd(
-        channels in (1usize..5, 1usize..5), sides in (1usize..14, 1usize..14),
+        channels in (1usize..9, 1usize..9), sides in (1usize..14, 1usize..14),
         padding in 0usize..3, n in 1usize..9,
     ) {
         let conv = Conv2d {
-            in_channels: 16 * channels.0, out_channels: 16 * channels.1, height: sides.0,
+            in_channels: 8 + 8 * channels.0, out_channels: 8 + 8 * channels.1, height: sides.0,
             width: sides.1, kernel_height: 3, kernel_width: 3, stride: 1, padding, groups: 1,
         };
         prop_assume!(conv.out_len() > 0);
-        prop_assert_eq!(conv.algorithm(), Algorithm::Winograd);
+        prop_assert!(conv.winograd_applies());
         check::<f32>(conv, n, Algorithm::Winograd, WINOGRAD).map_err(TestCaseError::fail)?;
         check::<bf16>(conv, n, Algorithm::Winograd, WINOGRAD_BF16).map_err(TestCaseError::fail)?;
     }
@@ -163,8 +163,8 @@ fn the_layers_of_the_networks() {
         ((2048, 10), 1, 1, 1, 0),
     ] {
         let conv = square(channels, side, k, stride, padding);
-        check::<f32>(conv, 2, conv.algorithm(), WINOGRAD).unwrap();
-        check::<bf16>(conv, 2, conv.algorithm(), WINOGRAD_BF16).unwrap();
+        check::<f32>(conv, 2, Algorithm::Fastest, WINOGRAD).unwrap();
+        check::<bf16>(conv, 2, Algorithm::Fastest, WINOGRAD_BF16).unwrap();
     }
 }
 
@@ -180,18 +180,33 @@ fn windows_as_large_as_the_image() {
 
 #[test]
 fn winograd_takes_its_place_only_where_it_applies() {
-    assert_eq!(square((64, 64), 32, 3, 1, 1).algorithm(), Algorithm::Winograd);
+    assert!(square((24, 64), 32, 3, 1, 1).winograd_applies());
     for conv in [
-        square((24, 64), 32, 3, 1, 1),
+        square((8, 64), 32, 3, 1, 1),
         square((64, 10), 32, 3, 1, 1),
         square((64, 64), 32, 3, 2, 1),
         square((64, 64), 32, 1, 1, 0),
         Conv2d { groups: 2, ..square((64, 64), 32, 3, 1, 1) },
     ] {
-        assert_eq!(conv.algorithm(), Algorithm::Direct);
+        assert!(!conv.winograd_applies());
         let filters = Filters::<f32>::new(conv, Pass::Forward, Algorithm::Winograd);
         assert_eq!(filters.algorithm(), Algorithm::Direct, "asked for in vain");
     }
+}
+
+#[test]
+fn the_fastest_is_chosen_pass_by_pass() {
+    fn chosen<E: Element>(conv: Conv2d) -> [Algorithm; 2] {
+        let filters = |pass| Filters::<E>::new(conv, pass, Algorithm::Fastest).algorithm();
+        [Pass::Forward, Pass::InputGradient].map(filters)
+    }
+    use Algorithm::{Direct, Winograd};
+    // Pairs of few channels are multiplied sooner than transformed.
+    assert_eq!(chosen::<bf16>(square((24, 64), 31, 3, 1, 1)), [Direct, Winograd]);
+    assert_eq!(chosen::<f32>(square((24, 64), 31, 3, 1, 1)), [Winograd; 2]);
+    // Four by four results of a tile, of which two by two are wanted.
+    assert_eq!(chosen::<f32>(square((64, 64), 2, 3, 1, 1)), [Direct; 2]);
+    assert_eq!(chosen::<bf16>(square((64, 64), 2, 3, 1, 1)), [Winograd; 2]);
 }
 
 /// NaN and infinity reach what depends on them, and nothing else.
@@ -239,12 +254,12 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 let mut dweight = vec![0.0; conv.weight_len()];
                 let weight = noise(conv.weight_len(), 3);
                 let [mut there, mut back] = [Pass::Forward, Pass::InputGradient]
-                    .map(|pass| Filters::new(conv, pass, conv.algorithm()));
+                    .map(|pass| Filters::new(conv, pass, Algorithm::Fastest));
                 there.pack(&weight);
                 back.pack(&weight);
                 forward(&there, &x, Epilogue::default(), &mut y);
                 input_gradient(&back, &dy, false, &mut dx);
-                weight_gradient(&conv, conv.algorithm(), &x, &dy, &mut dweight);
+                weight_gradient(&conv, Algorithm::Fastest, &x, &dy, &mut dweight);
                 let all = y.iter().chain(&dx).chain(&dweight);
                 bits.extend(all.map(|value| value.to_bits()));
             }

@@ -19,6 +19,9 @@ const PARTS: usize = 8;
 /// Pixels of the result that a part has at least: the sums of a part travel through memory.
 const PART_PIXELS: usize = 256;
 
+/// As `super::LEAST_GAIN`; the sums of all frequencies take more memory than those of the taps.
+const LEAST_GAIN: f64 = 1.4;
+
 /// `x`, `(N, H, W, C)`, and `dy`, `(N, OH, OW, K)`, to `dweight`, `(K, C / groups, kh, kw)`,
 /// overwritten.
 /// Where `algorithm` does not apply to `conv`, the direct one is taken.
@@ -35,7 +38,8 @@ pub fn weight_gradient<E: Element>(
     let n_images = conv.n_images(x.len(), dy.len());
     assert_eq!(dweight.len(), conv.weight_len(), "convolution: weights do not fit");
     let isa = Isa::current();
-    let (method, one) = (conv.method(algorithm), conv.of_one_group());
+    let one = conv.of_one_group();
+    let method = conv.method::<E>(algorithm, conv.in_channels, LEAST_GAIN);
     let of_group = sums_len(isa, one.n_taps() * one.in_channels, one.out_channels);
     let len = match method {
         Method::Depthwise => depthwise::sums_len(conv),

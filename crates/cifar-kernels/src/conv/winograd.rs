@@ -33,6 +33,29 @@ macro_rules! by_tile {
     };
 }
 
+/// Whether a pass over `conv` that sums over `depth` channels is faster this way than by the
+/// definition, where that multiplies at least `least` times as often. Measured with AVX-512 at the
+/// shapes of small networks; `docs/benchmarks.md` has the table.
+pub(super) fn pays<E: Element>(conv: &Conv2d, depth: usize, least: f64) -> bool {
+    by_tile!(E, pays_in_tiles(conv, depth, least))
+}
+
+fn pays_in_tiles<E: Element, const TILE: usize, const OUT: usize>(
+    conv: &Conv2d,
+    depth: usize,
+    least: f64,
+) -> bool {
+    let products = Grid::of(conv, OUT).n_tiles() * TILE * TILE;
+    let by_definition = conv.out_height() * conv.out_width() * conv.n_taps();
+    // Pairs halve the products of the definition and leave the transforms as they are.
+    conv.winograd_applies()
+        && depth > MIN_DEPTH * (E::Factor::VALUES - 1)
+        && by_definition as f64 >= least * products as f64
+}
+
+/// Channels of pairs up to which the transforms cost more than they save.
+const MIN_DEPTH: usize = 32;
+
 /// How the tiles of a convolution are worked on.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
@@ -165,13 +188,15 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
     let plan = Plan::new(conv, (TILE, OUT), FORWARD_VALUES);
     let (c, k) = (conv.in_channels, conv.out_channels);
     let (depth, width) = (depth_of::<E>(c), panel_width(isa, k));
+    // A row of products has whole panels, so that every tile of them is stored as it is.
+    let row = k.next_multiple_of(width);
     let (v_stride, m_stride) =
-        (super::row_stride(plan.tiles * c), super::row_stride(plan.tiles * k));
+        (super::row_stride(plan.tiles * c), super::row_stride(plan.tiles * row));
     let images = y.par_chunks_mut(plan.images * conv.out_len());
     images.zip(x.par_chunks(plan.images * conv.in_len())).for_each(|(y, x)| {
         let n_tiles = y.len() / conv.out_len() * plan.grid.n_tiles();
         let starts: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * depth);
-        let targets: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * k);
+        let targets: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * row);
         with_scratch(TILE * TILE * v_stride, |v: &mut [E]| {
             with_scratch(TILE * TILE * m_stride, |m: &mut [f32]| {
                 for first in (0..n_tiles).step_by(plan.tiles) {
@@ -184,14 +209,14 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
                             values: &packed[f * depth * width..],
                             stride: TILE * TILE * depth * width,
                             depth,
-                            columns: k,
+                            columns: row,
                         };
                         let rows = Rows { a, starts, runs: (1, 0, depth), targets };
                         let m = &mut m[f * m_stride..];
                         products_of_rows(isa, rows, filters, Epilogue::default(), m);
                     }
                     transform::output::<E, TILE, OUT>(
-                        isa, &plan.grid, m, m_stride, tiles, epilogue, y,
+                        isa, &plan.grid, m, (row, m_stride), tiles, epilogue, y,
                     );
                 }
             });

@@ -43,6 +43,12 @@ fn lower(pairs: __m256) -> __m256 {
 impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = 8;
+    type Eight = Self;
+
+    #[inline(always)]
+    fn eight(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {

@@ -5,7 +5,7 @@ use std::mem::transmute;
 
 use half::bf16;
 
-use super::{POW2_OFFSET, Simd};
+use super::{Avx2, POW2_OFFSET, Simd};
 
 /// A proof that the machine has AVX-512 F, BW, DQ and VL, and with `BF16` that too.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,14 @@ fn lower(pairs: __m512) -> __m512 {
 impl<const BF16: bool> Simd for Avx512<BF16> {
     type V = __m512;
     const LANES: usize = 16;
+    type Eight = Avx2;
+
+    #[inline(always)]
+    fn eight(self) -> Avx2 {
+        // SAFETY: the instructions that `self` proves come with AVX2 and FMA; detection asks for
+        // them too.
+        unsafe { Avx2::new() }
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {

@@ -14,6 +14,12 @@ const LANES: usize = 8;
 impl Simd for Portable {
     type V = [f32; LANES];
     const LANES: usize = LANES;
+    type Eight = Self;
+
+    #[inline(always)]
+    fn eight(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {
@@ -109,6 +115,12 @@ pub(crate) struct Lane;
 impl Simd for Lane {
     type V = f32;
     const LANES: usize = 1;
+    type Eight = Self;
+
+    #[inline(always)]
+    fn eight(self) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> f32 {

@@ -111,15 +111,15 @@ fn operate<E: Element>(
 ) -> Result<()> {
     let path = &operation.path;
     match (&operation.op, state) {
-        (Op::Conv { conv, bias, relu }, State::Conv { forward, input_gradient }) => {
+        (Op::Conv { conv, bias, relu }, State::Conv { algorithm, input_gradient, .. }) => {
             if *relu {
                 activation::relu_gate(buffers.y, buffers.dy);
             }
-            let (x, algorithm) = (buffers.x, forward.algorithm());
+            let x = buffers.x;
             let dy = std::mem::take(&mut buffers.dy);
             let dweight = buffers.of(tensors, path, "weight")?;
             if !dweight.is_empty() {
-                conv::weight_gradient(conv, algorithm, x, dy, dweight);
+                conv::weight_gradient(conv, *algorithm, x, dy, dweight);
             }
             if *bias {
                 let dbias = buffers.of(tensors, path, "bias")?;

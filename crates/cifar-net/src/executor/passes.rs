@@ -49,8 +49,10 @@ pub(super) struct Typed<E: Element> {
 #[derive(Debug)]
 pub(super) enum State<E: Element> {
     Nothing,
-    /// The packed weights of both passes; images have no gradient, so the first lacks one.
+    /// The packed weights of both passes; images have no gradient, so the first lacks one. And what
+    /// the weights' gradient is computed by.
     Conv {
+        algorithm: Algorithm,
         forward: Filters<E>,
         input_gradient: Option<Filters<E>>,
     },
@@ -70,6 +72,7 @@ impl<E: Element> Typed<E> {
     pub(super) fn new(plan: &Plan, gradients: &Gradients, convolution: Algorithm) -> Self {
         let state = |operation: &Operation| match &operation.op {
             Op::Conv { conv, .. } => State::Conv {
+                algorithm: convolution,
                 forward: Filters::new(*conv, Pass::Forward, convolution),
                 input_gradient: (operation.input != 0)
                     .then(|| Filters::new(*conv, Pass::InputGradient, convolution)),

@@ -64,7 +64,7 @@ impl MemoryReport {
             }
         });
         let packed = states.iter().map(|state| match state {
-            State::Conv { forward, input_gradient } => {
+            State::Conv { forward, input_gradient, .. } => {
                 forward.n_bytes() + input_gradient.as_ref().map_or(0, |f| f.n_bytes())
             }
             _ => 0,

@@ -128,7 +128,7 @@ fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
         for (algorithm, algorithm_name) in
             [(Algorithm::Direct, "direct"), (Algorithm::Winograd, "winograd")]
         {
-            if algorithm == Algorithm::Winograd && conv.algorithm() != algorithm {
+            if algorithm == Algorithm::Winograd && !conv.winograd_applies() {
                 continue;
             }
             let operations = 2.0 * batch_size as f64 * conv.multiply_adds() as f64;

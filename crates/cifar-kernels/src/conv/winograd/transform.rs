@@ -24,6 +24,22 @@ use axis::both_ways;
 pub(super) use axis::{Along, Frequencies, FrequencyGradients, Pixels, ResultGradients, Taps};
 pub(super) use filters::{filter, filter_gradient};
 
+/// `body::<S, …>(s, channel, …)` for all of `0..channels`, a vector at a time; the eight that may
+/// be left over with [`Simd::Eight`].
+macro_rules! by_vectors {
+    ($s:ident, $channels:expr, $body:ident::<$($of:ident),*>($($arg:expr),* $(,)?)) => {{
+        let whole = $channels / S::LANES * S::LANES;
+        for channel in (0..whole).step_by(S::LANES) {
+            // SAFETY: the caller's; a vector of channels is left.
+            unsafe { $body::<S, $($of),*>($s, channel, $($arg),*) };
+        }
+        if whole < $channels {
+            // SAFETY: the caller's; eight channels are left.
+            unsafe { $body::<S::Eight, $($of),*>($s.eight(), whole, $($arg),*) };
+        }
+    }};
+}
+
 /// The tiles of the images of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
@@ -73,7 +89,7 @@ pub(super) fn input<E: Element, const TILE: usize>(
     Pixels: Along<TILE, TILE>,
 {
     let channels = grid.conv.in_channels;
-    assert!(channels.is_multiple_of(16), "winograd: channels not in sixteens");
+    assert!(channels.is_multiple_of(8), "winograd: channels not in eights");
     assert!(tiles.len() * channels <= stride && v.len() >= TILE * TILE * stride);
     assert!(tiles.end.div_ceil(grid.n_tiles()) * grid.conv.in_len() <= x.len());
     // SAFETY: every vector read lies in a pixel of an image that `x` holds; every vector written
@@ -103,16 +119,31 @@ unsafe fn input_tiles_body<S: Simd, E: Element, const TILE: usize, const M: usiz
     let channels = grid.conv.in_channels;
     for (t, tile) in tiles.enumerate() {
         let pixels = pixels_of::<TILE>(grid, tile);
-        for channel in (0..channels).step_by(S::LANES) {
-            // SAFETY: a vector of the channels of the tile's pixels, which `x` holds.
-            let square = unsafe { frequencies_at::<S, E, TILE>(s, x, &pixels, channel) };
-            for i in 0..TILE {
-                for j in 0..TILE {
-                    let at = (i * TILE + j) * stride + t * channels + channel;
-                    // SAFETY: a vector of the tile's channels in the row of a frequency.
-                    unsafe { E::store(s, v.as_mut_ptr().add(at), square[i][j]) };
-                }
-            }
+        let v = &mut v[t * channels..];
+        by_vectors!(s, channels, input_at::<E, TILE>(x, &pixels, v, stride));
+    }
+}
+
+/// # Safety
+/// A vector of channels from `channel` in each of the pixels, and in each frequency's row of `v`.
+#[inline(always)]
+unsafe fn input_at<S: Simd, E: Element, const TILE: usize>(
+    s: S,
+    channel: usize,
+    x: &[E],
+    pixels: &[[Option<usize>; TILE]; TILE],
+    v: &mut [E],
+    stride: usize,
+) where
+    Pixels: Along<TILE, TILE>,
+{
+    // SAFETY: the caller's.
+    let square = unsafe { frequencies_at::<S, E, TILE>(s, x, pixels, channel) };
+    for i in 0..TILE {
+        for j in 0..TILE {
+            let at = (i * TILE + j) * stride + channel;
+            // SAFETY: the caller's.
+            unsafe { E::store(s, v.as_mut_ptr().add(at), square[i][j]) };
         }
     }
 }
@@ -130,7 +161,7 @@ pub(super) fn input_factors<E: Element, const TILE: usize>(
     Pixels: Along<TILE, TILE>,
 {
     let channels = grid.conv.in_channels;
-    assert!(channels.is_multiple_of(16), "winograd: channels not in sixteens");
+    assert!(channels.is_multiple_of(8), "winograd: channels not in eights");
     assert!(depth_of::<E>(tiles.len()) * channels <= stride && v.len() >= TILE * TILE * stride);
     assert!(tiles.end.div_ceil(grid.n_tiles()) * grid.conv.in_len() <= x.len());
     // SAFETY: as in `input`.
@@ -161,23 +192,37 @@ unsafe fn input_tiles_as_factors_body<S: Simd, E: Element, const TILE: usize, co
         let first = pixels_of::<TILE>(grid, tile);
         let joined = E::Factor::VALUES > 1 && tile + 1 < end;
         let second = if joined { pixels_of::<TILE>(grid, tile + 1) } else { [[None; TILE]; TILE] };
-        for channel in (0..channels).step_by(S::LANES) {
-            // SAFETY: a vector of the channels of the tiles' pixels, which `x` holds.
-            let (first, second) = unsafe {
-                (
-                    frequencies_at::<S, E, TILE>(s, x, &first, channel),
-                    frequencies_at::<S, E, TILE>(s, x, &second, channel),
-                )
-            };
-            for i in 0..TILE {
-                for j in 0..TILE {
-                    let factors = E::Factor::join(s, [first[i][j], second[i][j]]);
-                    let at = (i * TILE + j) * stride + t * channels + channel;
-                    // SAFETY: a vector of the tiles' channels in the row of a frequency; a factor
-                    // is as large and as aligned as an f32.
-                    unsafe { s.store(v.as_mut_ptr().add(at).cast(), factors) };
-                }
-            }
+        let v = &mut v[t * channels..];
+        by_vectors!(s, channels, input_factors_at::<E, TILE>(x, [&first, &second], v, stride));
+    }
+}
+
+/// # Safety
+/// As for [`input_at`], of two tiles.
+#[inline(always)]
+unsafe fn input_factors_at<S: Simd, E: Element, const TILE: usize>(
+    s: S,
+    channel: usize,
+    x: &[E],
+    [first, second]: [&[[Option<usize>; TILE]; TILE]; 2],
+    v: &mut [E::Factor],
+    stride: usize,
+) where
+    Pixels: Along<TILE, TILE>,
+{
+    // SAFETY: the caller's.
+    let (first, second) = unsafe {
+        (
+            frequencies_at::<S, E, TILE>(s, x, first, channel),
+            frequencies_at::<S, E, TILE>(s, x, second, channel),
+        )
+    };
+    for i in 0..TILE {
+        for j in 0..TILE {
+            let factors = E::Factor::join(s, [first[i][j], second[i][j]]);
+            let at = (i * TILE + j) * stride + channel;
+            // SAFETY: the caller's; a factor is as large and as aligned as an f32.
+            unsafe { s.store(v.as_mut_ptr().add(at).cast(), factors) };
         }
     }
 }
@@ -224,12 +269,12 @@ where
     both_ways::<S, Pixels, TILE, TILE>(s, square)
 }
 
-/// The results of `tiles` from their frequencies, `m[f·stride + t·K + k]`, into `y`.
+/// The results of `tiles` from their frequencies, `m[f·stride + t·row + k]`, into `y`.
 pub(super) fn output<E: Element, const TILE: usize, const OUT: usize>(
     isa: Isa,
     grid: &Grid,
     m: &[f32],
-    stride: usize,
+    (row, stride): (usize, usize),
     tiles: Range<usize>,
     epilogue: Epilogue<'_>,
     y: &mut [E],
@@ -237,18 +282,18 @@ pub(super) fn output<E: Element, const TILE: usize, const OUT: usize>(
     Frequencies: Along<TILE, OUT>,
 {
     let channels = grid.conv.out_channels;
-    assert!(channels.is_multiple_of(16), "winograd: channels not in sixteens");
-    assert!(tiles.len() * channels <= stride && m.len() >= TILE * TILE * stride);
+    assert!(channels.is_multiple_of(8), "winograd: channels not in eights");
+    assert!(channels <= row && tiles.len() * row <= stride && m.len() >= TILE * TILE * stride);
     assert!(tiles.end.div_ceil(grid.n_tiles()) * grid.conv.out_len() <= y.len());
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == channels), "one bias a channel");
     // SAFETY: as in `input`, with `y` in the place of `x`.
-    unsafe { output_tiles::<E, TILE, OUT>(isa, grid, m, stride, tiles, epilogue, y) };
+    unsafe { output_tiles::<E, TILE, OUT>(isa, grid, m, (row, stride), tiles, epilogue, y) };
 }
 
 per_isa! {
     unsafe fn output_tiles<E: Element; const TILE: usize, const OUT: usize>(
-        grid: &Grid, m: &[f32], stride: usize, tiles: Range<usize>, epilogue: Epilogue<'_>,
-        y: &mut [E],
+        grid: &Grid, m: &[f32], strides: (usize, usize), tiles: Range<usize>,
+        epilogue: Epilogue<'_>, y: &mut [E],
     ) where [Frequencies: Along<TILE, OUT>] = output_tiles_body
 }
 
@@ -265,52 +310,72 @@ unsafe fn output_tiles_body<
     s: S,
     grid: &Grid,
     m: &[f32],
-    stride: usize,
+    (row, stride): (usize, usize),
     tiles: Range<usize>,
     epilogue: Epilogue<'_>,
     y: &mut [E],
 ) where
     Frequencies: Along<TILE, OUT>,
 {
-    let conv = &grid.conv;
-    let (height, width, channels) = (conv.out_height(), conv.out_width(), conv.out_channels);
-    let zero = s.splat(0.0);
+    let channels = grid.conv.out_channels;
     for (t, tile) in tiles.enumerate() {
-        let Place { image, row, column } = grid.place(tile);
-        let start = image * conv.out_len() + (row * width + column) * channels;
-        for channel in (0..channels).step_by(S::LANES) {
-            let mut square = [[zero; TILE]; TILE];
-            for i in 0..TILE {
-                for j in 0..TILE {
-                    let at = (i * TILE + j) * stride + t * channels + channel;
-                    // SAFETY: a vector of the tile's channels in the row of a frequency.
-                    square[i][j] = unsafe { s.load(m.as_ptr().add(at)) };
-                }
+        let (m, place) = (&m[t * row..], grid.place(tile));
+        by_vectors!(
+            s,
+            channels,
+            output_at::<E, TILE, OUT>(&grid.conv, m, stride, &place, epilogue, y)
+        );
+    }
+}
+
+/// # Safety
+/// A vector of channels from `channel` in each frequency's row of `m`, and in the results of the
+/// tile at `place`, whose image `y` holds; a bias has as many values as there are channels.
+#[inline(always)]
+unsafe fn output_at<S: Simd, E: Element, const TILE: usize, const OUT: usize>(
+    s: S,
+    channel: usize,
+    conv: &Conv2d,
+    m: &[f32],
+    stride: usize,
+    &Place { image, row, column }: &Place,
+    epilogue: Epilogue<'_>,
+    y: &mut [E],
+) where
+    Frequencies: Along<TILE, OUT>,
+{
+    let (height, width, channels) = (conv.out_height(), conv.out_width(), conv.out_channels);
+    let start = image * conv.out_len() + (row * width + column) * channels + channel;
+    let mut square = [[s.splat(0.0); TILE]; TILE];
+    for i in 0..TILE {
+        for j in 0..TILE {
+            let at = (i * TILE + j) * stride + channel;
+            // SAFETY: the caller's.
+            square[i][j] = unsafe { s.load(m.as_ptr().add(at)) };
+        }
+    }
+    // SAFETY: the caller's.
+    let bias = epilogue.bias.map(|b| unsafe { s.load(b.as_ptr().add(channel)) });
+    let square = both_ways::<S, Frequencies, TILE, OUT>(s, square);
+    for i in 0..OUT {
+        for j in 0..OUT {
+            if i >= height - row || j >= width - column {
+                continue;
             }
-            // SAFETY: `bias` has as many values as there are channels.
-            let bias = epilogue.bias.map(|b| unsafe { s.load(b.as_ptr().add(channel)) });
-            let square = both_ways::<S, Frequencies, TILE, OUT>(s, square);
-            for i in 0..OUT {
-                for j in 0..OUT {
-                    if i >= height - row || j >= width - column {
-                        continue;
-                    }
-                    let mut value = square[i][j];
-                    // SAFETY: a vector of the channels of pixel `(row + i, column + j)`.
-                    unsafe {
-                        let to = y.as_mut_ptr().add(start + (i * width + j) * channels + channel);
-                        if epilogue.accumulate {
-                            value = s.add(value, E::load(s, to));
-                        }
-                        if let Some(bias) = bias {
-                            value = s.add(value, bias);
-                        }
-                        if epilogue.relu {
-                            value = s.relu(value);
-                        }
-                        E::store(s, to, value);
-                    }
+            let mut value = square[i][j];
+            // SAFETY: the caller's: the channels of pixel `(row + i, column + j)`.
+            unsafe {
+                let to = y.as_mut_ptr().add(start + (i * width + j) * channels);
+                if epilogue.accumulate {
+                    value = s.add(value, E::load(s, to));
                 }
+                if let Some(bias) = bias {
+                    value = s.add(value, bias);
+                }
+                if epilogue.relu {
+                    value = s.relu(value);
+                }
+                E::store(s, to, value);
             }
         }
     }
@@ -329,7 +394,7 @@ pub(super) fn output_gradient<E: Element, const TILE: usize, const OUT: usize>(
     ResultGradients: Along<OUT, TILE>,
 {
     let channels = grid.conv.out_channels;
-    assert!(channels.is_multiple_of(16), "winograd: channels not in sixteens");
+    assert!(channels.is_multiple_of(8), "winograd: channels not in eights");
     let columns = channels.next_multiple_of(panel_width(isa, channels));
     let depth = depth_of::<E>(tiles.len());
     assert!(depth * columns <= stride && m.len() >= TILE * TILE * stride);
@@ -368,25 +433,47 @@ unsafe fn output_gradient_tiles_body<
     let (depth, end) = (depth_of::<E>(tiles.len()), tiles.end);
     for (t, tile) in tiles.step_by(E::Factor::VALUES).enumerate() {
         let joined = E::Factor::VALUES > 1 && tile + 1 < end;
-        for channel in (0..channels).step_by(S::LANES) {
-            let mut second = [[s.splat(0.0); TILE]; TILE];
-            // SAFETY: a vector of channels of tiles whose images `dy` holds.
-            let first = unsafe {
-                if joined {
-                    second = gradients_at::<S, E, TILE, OUT>(s, grid, dy, tile + 1, channel);
-                }
-                gradients_at::<S, E, TILE, OUT>(s, grid, dy, tile, channel)
-            };
-            let at = (channel / panel * depth + t) * panel + channel % panel;
-            for i in 0..TILE {
-                for j in 0..TILE {
-                    let factors = E::Factor::join(s, [first[i][j], second[i][j]]);
-                    let at = (i * TILE + j) * stride + at;
-                    // SAFETY: a vector of the tiles' channels in a panel of a frequency; a factor
-                    // is as large and as aligned as an f32.
-                    unsafe { s.store(m.as_mut_ptr().add(at).cast(), factors) };
-                }
-            }
+        let m = &mut m[t * panel..];
+        by_vectors!(
+            s,
+            channels,
+            output_gradient_at::<E, TILE, OUT>(grid, dy, tile, joined, m, (panel, depth), stride)
+        );
+    }
+}
+
+/// # Safety
+/// A vector of channels from `channel` in the results of `tile`, and of the next where it is
+/// `joined`, whose images `dy` holds; and in a row of a panel of each frequency, `m`.
+#[inline(always)]
+unsafe fn output_gradient_at<S: Simd, E: Element, const TILE: usize, const OUT: usize>(
+    s: S,
+    channel: usize,
+    grid: &Grid,
+    dy: &[E],
+    tile: usize,
+    joined: bool,
+    m: &mut [E::Factor],
+    (panel, depth): (usize, usize),
+    stride: usize,
+) where
+    ResultGradients: Along<OUT, TILE>,
+{
+    let mut second = [[s.splat(0.0); TILE]; TILE];
+    // SAFETY: the caller's.
+    let first = unsafe {
+        if joined {
+            second = gradients_at::<S, E, TILE, OUT>(s, grid, dy, tile + 1, channel);
+        }
+        gradients_at::<S, E, TILE, OUT>(s, grid, dy, tile, channel)
+    };
+    let at = channel / panel * depth * panel + channel % panel;
+    for i in 0..TILE {
+        for j in 0..TILE {
+            let factors = E::Factor::join(s, [first[i][j], second[i][j]]);
+            let at = (i * TILE + j) * stride + at;
+            // SAFETY: the caller's; a factor is as large and as aligned as an f32.
+            unsafe { s.store(m.as_mut_ptr().add(at).cast(), factors) };
         }
     }
 }
