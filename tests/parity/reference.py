@@ -120,10 +120,10 @@ def build(case):
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised Nesterov momentum on weights kept at the norm sqrt(rows), in the weights' own precision."""
+    """Nesterov momentum, orthogonalised in `dtype`, on weights kept at the norm sqrt(rows)."""
 
-    def __init__(self, params, lr, momentum, iterations):
-        super().__init__(params, {"lr": lr, "momentum": momentum, "iterations": iterations})
+    def __init__(self, params, lr, momentum, iterations, dtype=None):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "iterations": iterations, "dtype": dtype})
 
     @torch.no_grad()
     def step(self):
@@ -133,7 +133,8 @@ class Muon(torch.optim.Optimizer):
                 buffer.mul_(group["momentum"]).add_(p.grad)
                 direction = p.grad.add(buffer, alpha=group["momentum"])
                 p.mul_(len(p) ** 0.5 / p.norm())
-                p.sub_(group["lr"] * orthogonal(direction.flatten(1), group["iterations"]).view_as(p))
+                matrix = direction.flatten(1).to(group["dtype"] or p.dtype)
+                p.sub_(group["lr"] * orthogonal(matrix, group["iterations"]).to(p.dtype).view_as(p))
 
 
 def orthogonal(matrix, iterations):

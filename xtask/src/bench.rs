@@ -14,6 +14,7 @@ use crate::cifar::Cifar;
 use crate::{parity, process, workspace};
 
 mod convolutions;
+mod whole_run;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -29,6 +30,10 @@ pub(crate) struct Arguments {
     /// Compare the convolutions of SmallResNet and AirNet94 one by one instead of whole steps
     #[arg(long, conflicts_with_all = ["json", "only"])]
     convolutions: bool,
+    /// Compare whole runs of AirNet94, from the start of the process to the accuracy on the test
+    /// images, with as many seeds as rounds: some twenty minutes each on two cores
+    #[arg(long, conflicts_with_all = ["json", "only", "convolutions"])]
+    whole_run: bool,
     /// Only the comparisons whose name contains this, such as `bf16`
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
@@ -93,6 +98,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let cifar = Cifar::build()?;
     if arguments.convolutions {
         return convolutions::run(&cifar, &python, threads, arguments.rounds);
+    }
+    if arguments.whole_run {
+        return whole_run::run(&cifar, &python, threads, arguments.rounds);
     }
     let mut peer = Peer { python: &python, threads, compiles: true };
     println!(

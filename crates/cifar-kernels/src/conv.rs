@@ -102,7 +102,9 @@ impl Conv2d {
     pub fn winograd_applies(&self) -> bool {
         let window = (self.kernel_height, self.kernel_width, self.stride, self.groups);
         let channels = [self.in_channels, self.out_channels];
-        window == (3, 3, 1, 1) && self.padding <= 2 && channels.iter().all(|n| *n >= 16 && n % 8 == 0)
+        window == (3, 3, 1, 1)
+            && self.padding <= 2
+            && channels.iter().all(|n| *n >= 16 && n % 8 == 0)
     }
 
     /// The loops of a pass that sums over `depth` channels where `wanted` is asked for. Winograd's

@@ -137,6 +137,18 @@ impl Executor {
         on_pool(|| passes.backward(planned, dlogits, *n_images, weights.as_mut_slice()))
     }
 
+    /// From now on [`Executor::backward`] finds the gradients of those trained tensors alone whose
+    /// names `wanted` takes, and goes back no further than to the first layer that has one. The
+    /// others' gradients are 0.
+    pub fn require_gradients(&mut self, wanted: impl Fn(&str) -> bool) {
+        let Planned { plan, gradients, tensors } = &mut self.planned;
+        for tensor in &mut tensors.all {
+            tensor.wanted = tensor.gradient.is_some() && wanted(&tensor.name);
+        }
+        gradients.stop_after(|at| tensors.any_wanted(&plan.operations[at].path));
+        self.weights.as_mut_slice::<f32>().fill(0.0);
+    }
+
     /// Name and gradient of every trained tensor, in the order of [`Net::parameters`], each as it
     /// lies in PyTorch's layout; one after the other they are [`Executor::flat_gradient`].
     pub fn weight_gradients(&self) -> impl Iterator<Item = (&str, &[f32])> {
@@ -191,6 +203,8 @@ struct NetTensor {
     var: Var,
     /// Where its gradient lies among all; `None` for running statistics.
     gradient: Option<std::ops::Range<usize>>,
+    /// Whether the backward pass is to find it.
+    wanted: bool,
 }
 
 impl Tensors {
@@ -220,7 +234,7 @@ impl Tensors {
                 n_trained += spec.n_values();
                 n_trained - spec.n_values()..n_trained
             });
-            all.push(NetTensor { name: spec.name, var, gradient });
+            all.push(NetTensor { name: spec.name, var, gradient, wanted: variable.trainable });
         }
         let by_name = all.iter().enumerate().map(|(at, t)| (t.name.clone(), at)).collect();
         Ok(Self { all, by_name, n_trained })
@@ -230,6 +244,12 @@ impl Tensors {
         let name = format!("{path}.{name}");
         let at = self.by_name.get(&name).ok_or_else(|| Error::msg(format!("no `{name}`")))?;
         Ok(&self.all[*at])
+    }
+
+    /// Whether the backward pass is to find the gradient of one of a layer's tensors.
+    fn any_wanted(&self, path: &str) -> bool {
+        let mut wanted = self.all.iter().filter(|tensor| tensor.wanted);
+        wanted.any(|tensor| tensor.name.rsplit_once('.').is_some_and(|(layer, _)| layer == path))
     }
 
     /// The values of a tensor, `f32`.

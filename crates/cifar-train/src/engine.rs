@@ -1,5 +1,6 @@
 //! What computes a learner's passes: candle's autograd, or on a CPU the planned executor.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor, bail};
@@ -17,9 +18,17 @@ use crate::recipe::{Precision, Recipe};
 #[derive(Debug)]
 pub enum Engine {
     /// Through the module, op by op, on any device.
-    Autograd(Device),
+    Autograd(Autograd),
     /// Through its net, planned ahead, on the CPU.
     Planned(Planned),
+}
+
+/// Where candle computes, and which gradients are wanted.
+#[derive(Debug)]
+pub struct Autograd {
+    device: Device,
+    /// One for each trainable variable; empty where all are.
+    wanted: Vec<bool>,
 }
 
 /// An executor and what its results are put in, step after step.
@@ -28,6 +37,8 @@ pub struct Planned {
     executor: Box<Executor>,
     /// One for each trainable variable.
     gradients: Vec<Tensor>,
+    /// Which of them are wanted; empty where all are.
+    wanted: Vec<bool>,
     dlogits: Vec<f32>,
 }
 
@@ -65,11 +76,32 @@ impl Engine {
                 Ok(Self::Planned(Planned {
                     executor: Box::new(executor),
                     gradients: trained.map(|v| v.var.zeros_like()).collect::<Result<_, _>>()?,
+                    wanted: Vec::new(),
                     dlogits: Vec::new(),
                 }))
             }
             None if recipe.precision == Some(Precision::Bf16) => Err(TrainError::Precision),
-            None => Ok(Self::Autograd(device.clone())),
+            None => Ok(Self::Autograd(Autograd { device: device.clone(), wanted: Vec::new() })),
+        }
+    }
+
+    /// From now on finds the gradients of those trainable variables alone that are `wanted`, one
+    /// flag for each in order; the others' are 0, as PyTorch's are `None`. On a CPU the work is
+    /// saved for all layers before the first that has one.
+    pub fn require_gradients(&mut self, learner: &Learner<'_>, wanted: &[bool]) {
+        match self {
+            Self::Autograd(autograd) => wanted.clone_into(&mut autograd.wanted),
+            // Once a step; it changes once or twice in a run.
+            Self::Planned(planned) if planned.wanted == wanted => {}
+            Self::Planned(planned) => {
+                wanted.clone_into(&mut planned.wanted);
+                let trained = learner.variables.iter().filter(|v| v.trainable);
+                let names: HashSet<&str> = trained
+                    .zip(wanted)
+                    .filter_map(|(v, wanted)| wanted.then_some(v.name.as_str()))
+                    .collect();
+                planned.executor.require_gradients(|name| names.contains(name));
+            }
         }
     }
 
@@ -101,8 +133,8 @@ impl Engine {
             let share = part.len as f64 / n_images as f64;
             let smoothing = recipe.label_smoothing;
             let forward = match self {
-                Self::Autograd(device) => {
-                    part.autograd(learner, smoothing, share, device, &mut whole)?
+                Self::Autograd(autograd) => {
+                    part.autograd(autograd, learner, smoothing, share, &mut whole)?
                 }
                 Self::Planned(planned) => part.planned(planned, smoothing, share, &mut whole)?,
             };
@@ -138,10 +170,10 @@ impl Part<'_> {
     /// Loss and time; hits, losses and the gradients, these times `share`, are added to `whole`.
     fn autograd(
         &self,
+        Autograd { device, wanted }: &Autograd,
         learner: &Learner<'_>,
         smoothing: f64,
         share: f64,
-        device: &Device,
         whole: &mut Pass,
     ) -> Result<Forward, TrainError> {
         let begun = Instant::now();
@@ -159,7 +191,11 @@ impl Part<'_> {
                 let gradient = store
                     .remove(variable.var.as_tensor())
                     .ok_or_else(|| TrainError::NoGradient { name: variable.name.clone() })?;
-                let gradient = if share == 1.0 { gradient } else { (gradient * share)? };
+                let gradient = match wanted.get(i) {
+                    Some(false) => gradient.zeros_like()?,
+                    _ if share == 1.0 => gradient,
+                    _ => (gradient * share)?,
+                };
                 add(&mut whole.gradients, i, gradient)?;
             }
         }
@@ -176,7 +212,7 @@ impl Part<'_> {
         whole: &mut Pass,
     ) -> Result<Forward, TrainError> {
         let begun = Instant::now();
-        let Planned { executor, gradients, dlogits } = planned;
+        let Planned { executor, gradients, dlogits, .. } = planned;
         let image_len = self.batch.images.len() / self.batch.len();
         let images = &self.batch.images[self.start * image_len..][..self.len * image_len];
         let labels = &self.batch.labels[self.start..][..self.len];

@@ -265,6 +265,11 @@ impl ScheduleCursor {
         Ok(size)
     }
 
+    /// Whether every step was taken.
+    pub fn is_at_end(&self) -> bool {
+        self.next >= self.schedule.total_steps
+    }
+
     /// Makes step `next` the next one.
     pub fn go_to(&mut self, next: usize) {
         self.next = next;

@@ -231,6 +231,7 @@ impl<'a> Trainer<'a> {
         clock: &mut Clock,
     ) -> Result<(StepReport, Vec<Tensor>), TrainError> {
         let waited = clock.lap();
+        self.engine.require_gradients(&self.learner, &self.optimizers.moving());
         let pass = self.engine.forward_backward(&self.learner, batch, self.recipe)?;
         let passes = clock.lap().took;
         let norm = if pass.loss.is_finite() { global_norm(&pass.gradients)? } else { f64::NAN };

@@ -216,7 +216,13 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
                         products_of_rows(isa, rows, filters, Epilogue::default(), m);
                     }
                     transform::output::<E, TILE, OUT>(
-                        isa, &plan.grid, m, (row, m_stride), tiles, epilogue, y,
+                        isa,
+                        &plan.grid,
+                        m,
+                        (row, m_stride),
+                        tiles,
+                        epilogue,
+                        y,
                     );
                 }
             });

@@ -13,7 +13,7 @@ use super::passes::{Memory, State};
 use super::plan::{Op, Operation, Plan};
 use crate::Activation;
 
-/// Fills the gradient of every weight; that of the logits is in its place.
+/// Fills the gradient of every wanted weight; that of the logits is in its place.
 pub(super) fn run<E: Element>(
     plan: &Plan,
     gradients: &Gradients,
@@ -23,9 +23,12 @@ pub(super) fn run<E: Element>(
     n_images: usize,
     weights: &mut [f32],
 ) -> Result<()> {
-    for step in &gradients.steps {
+    let steps = gradients.wanted_steps();
+    for (nth, step) in steps.iter().enumerate() {
         match *step {
             Step::Operation { at, dy, dx } => {
+                // Nothing asks for the gradient of what the last one read.
+                let dx = if nth + 1 < steps.len() { dx } else { Into::Nowhere };
                 let operation = &plan.operations[at];
                 let (mut source, mut target) = (take(memory, dy), Buffer::default());
                 if let Into::Write(id) | Into::Accumulate(id) = dx {
@@ -95,9 +98,10 @@ struct Buffers<'a, E> {
 }
 
 impl<E> Buffers<'_, E> {
-    /// The gradient of one tensor; none where it is not trained.
+    /// The gradient of one tensor; none where it is not wanted.
     fn of(&mut self, tensors: &Tensors, path: &str, name: &str) -> Result<&mut [f32]> {
-        let range = tensors.get(path, name)?.gradient.clone().unwrap_or(0..0);
+        let tensor = tensors.get(path, name)?;
+        let range = tensor.gradient.clone().filter(|_| tensor.wanted).unwrap_or(0..0);
         Ok(&mut self.weights[range])
     }
 }

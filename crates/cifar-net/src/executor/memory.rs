@@ -37,7 +37,10 @@ pub(super) enum Into {
 /// The backward pass of a plan.
 #[derive(Debug, Clone)]
 pub(super) struct Gradients {
+    /// All steps, from the logits to the images.
     pub(super) steps: Vec<Step>,
+    /// Those that are taken.
+    n_wanted: usize,
     /// Values of each buffer for one image.
     pub(super) buffers: Vec<usize>,
     /// Where the gradient of the logits is put.
@@ -100,7 +103,18 @@ impl Gradients {
                 }
             }
         }
-        Self { steps, buffers: pool.buffers, of_logits }
+        Self { n_wanted: steps.len(), steps, buffers: pool.buffers, of_logits }
+    }
+
+    /// The steps that are taken: those up to the last with a wanted gradient.
+    pub(super) fn wanted_steps(&self) -> &[Step] {
+        &self.steps[..self.n_wanted]
+    }
+
+    /// From now on takes no step behind the last whose operation is `wanted`.
+    pub(super) fn stop_after(&mut self, wanted: impl Fn(usize) -> bool) {
+        let is_wanted = |step: &Step| matches!(step, Step::Operation { at, .. } if wanted(*at));
+        self.n_wanted = self.steps.iter().rposition(is_wanted).map_or(0, |last| last + 1);
     }
 }
 

@@ -288,6 +288,34 @@ fn the_plan_names_what_it_fuses() {
 }
 
 #[test]
+fn gradients_that_nobody_wants_are_zero_and_the_others_as_they_were() {
+    let net = resnet();
+    let (variables, _) = build(&net, 5);
+    let mut executor = Executor::new(&net, &variables, Arithmetic::default()).unwrap();
+    let images = noise(4 * net.input.iter().product::<usize>(), 1);
+    let mut gradients = |wanted: &dyn Fn(&str) -> bool| -> Vec<(String, Vec<f32>)> {
+        executor.require_gradients(wanted);
+        let n = executor.forward(&images).unwrap().len();
+        executor.backward(&noise(n, 2)).unwrap();
+        executor.weight_gradients().map(|(name, g)| (name.to_owned(), g.to_vec())).collect()
+    };
+    let all = gradients(&|_| true);
+    let names: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
+    // Each tensor as the first that is wanted, which is where the backward pass ends.
+    for first in 0..=names.len() {
+        let some = gradients(&|name| names[first..].iter().any(|wanted| wanted == name));
+        for (at, ((name, got), (_, want))) in some.iter().zip(&all).enumerate() {
+            if at < first {
+                assert!(got.iter().all(|&value| value == 0.0), "{name} from {first}");
+            } else {
+                assert!(got == want && want.iter().any(|&value| value != 0.0), "{name}");
+            }
+        }
+    }
+    assert!(gradients(&|_| true) == all);
+}
+
+#[test]
 fn errors_say_what_is_wrong() {
     let net = resnet();
     let (mut variables, _) = build(&net, 1);

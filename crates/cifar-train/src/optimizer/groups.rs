@@ -107,6 +107,17 @@ impl Optimizers {
         })
     }
 
+    /// Whether the next step changes each weight: those of a group that has come to its end stay as
+    /// they are.
+    pub fn moving(&self) -> Vec<bool> {
+        let n_weights = [&self.rest].into_iter().chain(&self.groups).map(|g| g.members.len()).sum();
+        let mut moving = vec![true; n_weights];
+        for group in self.groups.iter().filter(|group| group.cursor.is_at_end()) {
+            group.members.iter().for_each(|&at| moving[at] = false);
+        }
+        moving
+    }
+
     /// Takes the next step: changes every weight, in place, by its gradient times
     /// `gradient_scale`. Returns what the parameters that no group names were moved by.
     ///

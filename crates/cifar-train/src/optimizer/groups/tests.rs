@@ -88,6 +88,24 @@ fn a_step_off_the_schedule_keeps_the_ratio_of_the_groups() {
 }
 
 #[test]
+fn a_group_moves_until_its_last_step() {
+    let weights = weights();
+    let mut optimizers = Optimizers::new(&recipe(), &weights, 1).unwrap();
+    assert_eq!(optimizers.moving(), [true; 4]);
+    optimizers.step(&ones(), 1.0).unwrap();
+    let before = values(&weights);
+    let moving = optimizers.moving();
+    optimizers.step(&ones(), 1.0).unwrap();
+    let moved: Vec<bool> = before.iter().zip(values(&weights)).map(|(a, b)| *a != b).collect();
+    assert_eq!(moving, moved);
+    assert!(moving.contains(&false) && moving.contains(&true));
+    let state = optimizers.state().unwrap();
+    let mut resumed = Optimizers::new(&recipe(), &weights, 1).unwrap();
+    resumed.load_state(state, 2).unwrap();
+    assert_eq!(resumed.moving(), moving);
+}
+
+#[test]
 fn a_saved_state_goes_on_as_if_never_interrupted() {
     let (whole, halved) = (weights(), weights());
     let mut optimizers = Optimizers::new(&recipe(), &whole, 2).unwrap();
