@@ -111,6 +111,7 @@ Examples:
   cifar train --set optimizer.learning-rate=0.005 --set data.validation=0
   cifar train --recipe my-recipe.toml --out runs/mine
   cifar train --max-steps 100                   stop after 100 steps, saved
+  cifar train --data-dir photos --measure-normalization    your own photos/{train,test}/CLASS/*.jpg
   cifar train --resume runs/mine                go on where a run stopped
   cifar train --tui                             watch it in the terminal
 
@@ -142,6 +143,10 @@ pub(crate) struct TrainArgs {
     /// Seed of initialisation, order, split and augmentation
     #[arg(long, conflicts_with = "resume")]
     pub(crate) seed: Option<u64>,
+    /// Normalise by the mean and standard deviation of the training images instead of the recipe's;
+    /// config.toml gets the figures
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) measure_normalization: bool,
     /// Stop, saved, once this many optimiser steps are done in all; the learning-rate curve keeps
     /// its length
     #[arg(long)]

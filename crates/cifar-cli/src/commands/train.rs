@@ -55,6 +55,9 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
         recipe = session::settled(recipe, &data)?;
     }
     let dataset = Arc::new(data.train(&recipe.class_names())?);
+    if args.measure_normalization {
+        recipe.data.normalization = dataset.channel_statistics().into();
+    }
     if let DataSource::Folders(_) = data {
         // A picture that cannot be read must not end a run at its last step.
         data.test(&recipe.class_names())?;
