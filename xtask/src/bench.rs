@@ -14,6 +14,7 @@ use crate::cifar::Cifar;
 use crate::{parity, process, workspace};
 
 mod convolutions;
+mod predict;
 mod whole_run;
 
 #[derive(Debug, Args)]
@@ -34,10 +35,15 @@ pub(crate) struct Arguments {
     /// images, with as many seeds as rounds: some twenty minutes each on two cores
     #[arg(long, conflicts_with_all = ["json", "only", "convolutions"])]
     whole_run: bool,
+    /// Compare `cifar predict` with the network of a run, on the test images as PNG files, with
+    /// torchvision's loader and PyTorch instead of whole steps
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["json", "only", "convolutions", "whole_run"])]
+    predict: Option<PathBuf>,
     /// Only the comparisons whose name contains this, such as `bf16`
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// A Python with PyTorch [default: that of `cargo xtask parity`]
+    /// A Python with PyTorch [default: that of `cargo xtask parity`; for --predict one of its own, with
+    /// torchvision]
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
 }
@@ -87,15 +93,20 @@ struct Figure {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let python = match &arguments.python {
-        Some(python) => std::path::absolute(python)?,
-        None => parity::ENVIRONMENT.python()?,
+    let python = match (&arguments.python, &arguments.predict) {
+        (Some(python), _) => std::path::absolute(python)?,
+        (None, Some(_)) => predict::ENVIRONMENT.python()?,
+        (None, None) => parity::ENVIRONMENT.python()?,
     };
     let threads = match arguments.threads {
         Some(threads) => threads,
         None => std::thread::available_parallelism()?.get(),
     };
     let cifar = Cifar::build()?;
+    if let Some(run) = &arguments.predict {
+        let run = std::path::absolute(run)?;
+        return predict::run(&cifar, &python, &run, threads, arguments.rounds);
+    }
     if arguments.convolutions {
         return convolutions::run(&cifar, &python, threads, arguments.rounds);
     }

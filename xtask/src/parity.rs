@@ -19,8 +19,11 @@ pub(crate) struct Arguments {
 }
 
 /// PyTorch.
-pub(crate) const ENVIRONMENT: Environment =
-    Environment { purpose: "parity", content: "PyTorch, about 5 GB, which takes some minutes" };
+pub(crate) const ENVIRONMENT: Environment = Environment {
+    purpose: "parity",
+    requirements: "tests/parity/requirements.txt",
+    content: "PyTorch, about 5 GB, which takes some minutes",
+};
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let python = match &arguments.python {

@@ -10,8 +10,10 @@ use crate::{process, workspace};
 
 /// Packages of a fixed version, for one purpose.
 pub(crate) struct Environment {
-    /// The folder under `tests/` whose `requirements.txt` names them.
+    /// Names the environment's folder.
     pub(crate) purpose: &'static str,
+    /// The file that names them, from the workspace's root.
+    pub(crate) requirements: &'static str,
     /// What a person is told to wait for.
     pub(crate) content: &'static str,
 }
@@ -24,8 +26,7 @@ impl Environment {
     /// changed.
     pub(crate) fn python(&self) -> Result<PathBuf> {
         let folder = workspace::target().join(format!("{}-venv", self.purpose));
-        let requirements = workspace::root().join("tests").join(self.purpose);
-        let requirements = requirements.join("requirements.txt");
+        let requirements = workspace::root().join(self.requirements);
         let wanted =
             fs::read(&requirements).with_context(|| format!("read {}", requirements.display()))?;
         // Written last, so it tells a whole environment from one whose making was interrupted.

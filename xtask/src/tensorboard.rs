@@ -16,8 +16,11 @@ use crate::cifar::{self, Cifar, scratch, text};
 use crate::python::Environment;
 use crate::{process, workspace};
 
-const ENVIRONMENT: Environment =
-    Environment { purpose: "tensorboard", content: "TensorBoard, about 100 MB" };
+const ENVIRONMENT: Environment = Environment {
+    purpose: "tensorboard",
+    requirements: "tests/tensorboard/requirements.txt",
+    content: "TensorBoard, about 100 MB",
+};
 
 /// Two epochs of SimpleNet, 352 steps each.
 const EPOCHS: usize = 2;

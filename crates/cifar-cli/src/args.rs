@@ -2,25 +2,32 @@
 
 mod doctor;
 mod explain;
+mod export_data;
 mod lr_find;
+mod predict;
 mod report;
+mod trained;
 
 use std::path::PathBuf;
 
 use cifar_train::TestTimeAugmentation;
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
+pub(crate) use export_data::{ExportDataArgs, PartName};
 pub(crate) use lr_find::LrFindArgs;
+pub(crate) use predict::PredictArgs;
 pub(crate) use report::{CompareArgs, ReportArgs};
+pub(crate) use trained::TrainedArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    failed; the last line on standard error says why and what helps
   2    the command line is wrong
+  3    predict: some of the files are no readable pictures; the others were predicted
   130  interrupted by Ctrl-C; the run was saved and can be resumed
 
 Environment:
@@ -41,17 +48,20 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Whether standard output is reserved for one JSON document.
-    pub(crate) fn json(&self) -> bool {
+    /// Whether standard output is reserved for a document.
+    pub(crate) fn document(&self) -> bool {
         match &self.command {
             Command::Train(args) => args.json,
             Command::Eval(args) => args.json,
+            Command::Predict(args) => args.json || args.csv,
             Command::Plot(args) => args.json,
             Command::Explain(args) => args.json,
             Command::Report(args) => args.json,
             Command::Compare(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
-            Command::Data(DataArgs { command: DataCommand::Fetch(_) }) => false,
+            Command::Data(DataArgs { command: DataCommand::Fetch(_) | DataCommand::Export(_) }) => {
+                false
+            }
             Command::Models(args) => args.json,
             Command::LrFind(args) => args.json,
             Command::Doctor(args) => args.json,
@@ -67,6 +77,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Evaluate a trained network on the test or validation images
     Eval(EvalArgs),
+    /// Tell what pictures show, from files, folders or standard input
+    Predict(PredictArgs),
     /// Draw a run: training curves, and what its checkpoint makes of the test images
     Plot(PlotArgs),
     /// Draw why a network took a picture for what it did
@@ -99,6 +111,7 @@ Examples:
   cifar train --set optimizer.learning-rate=0.005 --set data.validation=0
   cifar train --recipe my-recipe.toml --out runs/mine
   cifar train --max-steps 100                   stop after 100 steps, saved
+  cifar train --data-dir photos --measure-normalization    your own photos/{train,test}/CLASS/*.jpg
   cifar train --resume runs/mine                go on where a run stopped
   cifar train --tui                             watch it in the terminal
 
@@ -130,6 +143,10 @@ pub(crate) struct TrainArgs {
     /// Seed of initialisation, order, split and augmentation
     #[arg(long, conflicts_with = "resume")]
     pub(crate) seed: Option<u64>,
+    /// Normalise by the mean and standard deviation of the training images instead of the recipe's;
+    /// config.toml gets the figures
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) measure_normalization: bool,
     /// Stop, saved, once this many optimiser steps are done in all; the learning-rate curve keeps
     /// its length
     #[arg(long)]
@@ -164,7 +181,8 @@ pub(crate) struct TrainArgs {
 /// Where the data come from.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceArgs {
-    /// Folder of the data set (cifar-10-batches-bin or -py), or a .tar.gz of either
+    /// Folder of the data set (cifar-10-batches-bin or -py), a .tar.gz of either, or pictures of your
+    /// own in DIR/train/CLASS and DIR/test/CLASS
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data_dir: PathBuf,
     /// Use only what is there; never open the network
@@ -233,20 +251,9 @@ Examples:
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EVAL_EXAMPLES}{EXIT_CODES}"))]
-#[command(group = ArgGroup::new("what").required(true).args(["run", "weights"]))]
 pub(crate) struct EvalArgs {
-    /// A run's folder: its best checkpoint, or its last where nothing was held out
-    #[arg(long)]
-    pub(crate) run: Option<PathBuf>,
-    /// Which of the run's checkpoints [default: best where there is one, else last]
-    #[arg(long, requires = "run")]
-    pub(crate) checkpoint: Option<CheckpointName>,
-    /// A safetensors file with PyTorch's names
-    #[arg(long, value_name = "FILE", requires = "model")]
-    pub(crate) weights: Option<PathBuf>,
-    /// The architecture of --weights; its own recipe's normalisation is used
-    #[arg(long, value_name = "NAME", conflicts_with = "run")]
-    pub(crate) model: Option<String>,
+    #[command(flatten)]
+    pub(crate) trained: TrainedArgs,
     /// Which images
     #[arg(long, value_enum, default_value = "test")]
     pub(crate) split: SplitName,
@@ -311,6 +318,8 @@ pub(crate) enum DataCommand {
     /// Size, classes and statistics, and three pictures: samples, class distribution, and one
     /// training batch as the network sees it
     Show(ShowArgs),
+    /// Write the images as PNG files: DIR/train/CLASS/ and DIR/test/CLASS/
+    Export(ExportDataArgs),
 }
 
 /// Arguments of `data fetch`.

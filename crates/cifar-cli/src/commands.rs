@@ -10,5 +10,6 @@ pub(crate) mod explain;
 pub(crate) mod lr_find;
 pub(crate) mod models;
 pub(crate) mod plot;
+pub(crate) mod predict;
 pub(crate) mod report;
 pub(crate) mod train;

@@ -39,7 +39,7 @@ const INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     host::start_diagnostics(cli.verbose);
-    let mut console = Console::new(cli.json());
+    let mut console = Console::new(cli.document());
     match run(&cli, &mut console) {
         Ok(code) => code,
         Err(error) => {
@@ -53,6 +53,7 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Command::Train(args) => commands::train::run(args, console),
         Command::Eval(args) => commands::eval::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Predict(args) => commands::predict::run(args, console),
         Command::Plot(args) => commands::plot::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => commands::explain::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => commands::report::run(args, console).map(|()| ExitCode::SUCCESS),

@@ -5,28 +5,47 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use candle_core::Device;
-use cifar_data::{Cifar10, Dataset, Loader, LoaderConfig, Split, stratified_split};
+use cifar_data::{Cifar10, DataSource, Dataset, Loader, LoaderConfig, Split, stratified_split};
 use cifar_models::Model;
-use cifar_train::{Learner, Recipe, RunFolder, Slot, Whitening};
+use cifar_train::{Learner, Precision, Recipe, RunFolder, Slot, Whitening};
 
-use crate::args::{CheckpointName, SourceArgs};
+use crate::args::{CheckpointName, SourceArgs, TrainedArgs};
 use crate::console::Console;
-use crate::{fetching, host};
+use crate::{fetching, host, recipes};
 
 /// Images per batch of an evaluation. It decides the memory that an evaluation takes, and, as
 /// every image is worked on alone, none of its figures.
-const EVAL_BATCH_SIZE: usize = 100;
+pub(crate) const EVAL_BATCH_SIZE: usize = 100;
 
-/// Opens the data set, verified, after fetching it where that is allowed and needed.
-pub(crate) fn open_data(args: &SourceArgs, console: &mut Console) -> anyhow::Result<Cifar10> {
-    if args.no_download {
+/// Opens the data set. CIFAR-10 is verified, after it was fetched where that is allowed and needed.
+pub(crate) fn open_data(args: &SourceArgs, console: &mut Console) -> anyhow::Result<DataSource> {
+    let found = DataSource::open(&args.data_dir);
+    match found {
+        Ok(DataSource::Folders(_)) => return Ok(found?),
         // Fetching verifies what is there; without it a flipped byte would train unseen.
-        let data = Cifar10::open(&args.data_dir)?;
-        data.verify()?;
-        return Ok(data);
+        _ if args.no_download => {
+            let found = found?;
+            if let DataSource::Cifar10(data) = &found {
+                data.verify()?;
+            }
+            return Ok(found);
+        }
+        _ => fetching::fetch(&args.data_dir, None, console)?,
+    };
+    Ok(DataSource::Cifar10(Cifar10::open(&args.data_dir)?))
+}
+
+/// A new recipe with what only the data tell: the classes of folders of pictures.
+pub(crate) fn settled(recipe: Recipe, data: &DataSource) -> anyhow::Result<Recipe> {
+    if recipe.data.classes.is_some() {
+        return Ok(recipe);
     }
-    fetching::fetch(&args.data_dir, None, console)?;
-    Ok(Cifar10::open(&args.data_dir)?)
+    match data.own_class_names()? {
+        Some(names) => recipe
+            .with_classes(names)
+            .with_context(|| format!("the folders of classes in {data} do not serve")),
+        None => Ok(recipe),
+    }
 }
 
 /// The training images, and which of them train and which validate.
@@ -113,6 +132,24 @@ pub(crate) fn load_model(
 ) -> anyhow::Result<Model> {
     let net = cifar_models::build(name, n_classes)?;
     Ok(Model::load(net, path, device)?)
+}
+
+/// The recipe that says model and normalisation, and the file with the weights.
+pub(crate) fn trained(args: &TrainedArgs) -> anyhow::Result<(Recipe, PathBuf)> {
+    if let (Some(path), Some(model)) = (&args.weights, &args.model) {
+        let mut recipe = recipes::load(model, &[]).with_context(|| {
+            format!("--model {model}: its recipe says how images are normalised")
+        })?;
+        // Wherever they come from, they get the same figures on every machine.
+        recipe.precision.get_or_insert(Precision::F32);
+        if !path.is_file() {
+            bail!("no weights at {}; give a safetensors file", path.display());
+        }
+        return Ok((recipe, path.clone()));
+    }
+    let Some(run) = &args.run else { bail!("give --run RUN, or --weights FILE with --model NAME") };
+    let run = RunFolder::open(run)?;
+    Ok((run.recipe()?, weights(&run, args.checkpoint)?))
 }
 
 /// The weights of a run's checkpoint: of the one it is judged by where `checkpoint` names none.

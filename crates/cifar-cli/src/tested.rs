@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use candle_core::Device;
-use cifar_data::{CLASS_NAMES, Cifar10, Dataset};
+use cifar_data::{DataSource, Dataset};
 use cifar_metrics::{Evaluation, Verdict};
 use cifar_models::Model;
 use cifar_train::{Recipe, RunFolder, TestTimeAugmentation, evaluate_views};
@@ -80,22 +80,22 @@ impl TestResult {
         compute: &ComputeArgs,
     ) -> anyhow::Result<Self> {
         let checkpoints = run.checkpoints();
-        let images = Cifar10::open(data_dir).and_then(|data| data.test());
+        let class_names = recipe.class_names();
+        let images = DataSource::open(data_dir).and_then(|data| data.test(&class_names));
         let weights = checkpoints.evaluation_weights(checkpoints.reported());
         let (images, weights) = match (images, weights) {
             (Ok(images), Ok(weights)) => (images, weights),
-            (Err(error), _) => return stored(run, format!("{error}")),
-            (_, Err(error)) => return stored(run, format!("{error}")),
+            (Err(error), _) => return stored(run, class_names.len(), format!("{error}")),
+            (_, Err(error)) => return stored(run, class_names.len(), format!("{error}")),
         };
         let (device, _) = host::device(compute)?;
-        let n_classes = images.class_names().len();
-        let model = session::load_model(&recipe.model, n_classes, &weights, &device)?;
+        let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
         let test = Box::new(Test::of(&model, images, recipe, &device)?);
         Ok(Self::Recomputed { test, model: Box::new(model), device })
     }
 }
 
-fn stored(run: &RunFolder, reason: String) -> anyhow::Result<TestResult> {
+fn stored(run: &RunFolder, expected: usize, reason: String) -> anyhow::Result<TestResult> {
     let path = run.path().join("evaluation.json");
     if !path.is_file() {
         return Ok(TestResult::None(reason));
@@ -107,11 +107,10 @@ fn stored(run: &RunFolder, reason: String) -> anyhow::Result<TestResult> {
             format!("cannot use {}; delete it, or name the data with --data-dir", path.display())
         })?;
     let n_classes = evaluation.per_class.len();
-    if n_classes != CLASS_NAMES.len() || evaluation.confusion.n_classes() != n_classes {
+    if n_classes != expected || evaluation.confusion.n_classes() != n_classes {
         bail!(
-            "{} is of {n_classes} classes, expected {}; delete it, or name the data with --data-dir",
-            path.display(),
-            CLASS_NAMES.len()
+            "{} is of {n_classes} classes, expected {expected}; delete it, or name the data with --data-dir",
+            path.display()
         );
     }
     Ok(TestResult::Stored(Box::new(evaluation), reason))

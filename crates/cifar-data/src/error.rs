@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::image_folder::ImageFolderError;
 use crate::pickle::PickleError;
 
 /// Why data cannot be opened, read, split or loaded.
@@ -12,7 +13,8 @@ pub enum DataError {
     /// There is no CIFAR-10 at the path.
     #[error(
         "no CIFAR-10 in {path}: expected cifar-10-batches-bin, cifar-10-batches-py or their files; \
-         run `cargo xtask fetch-data`, or name the place with --data-dir DIR or --archive FILE"
+         run `cargo xtask fetch-data`, or name the place with --data-dir DIR or --archive FILE \
+         (pictures of your own: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png)"
     )]
     NotFound {
         /// Where it was looked for.
@@ -31,6 +33,28 @@ pub enum DataError {
         path: PathBuf,
         /// What the operating system says.
         source: io::Error,
+    },
+    /// The operating system refused to write.
+    #[error("cannot write {path}; check that there is room and that you may write there")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Folders of pictures that cannot be used.
+    #[error(transparent)]
+    ImageFolder(#[from] ImageFolderError),
+    /// CIFAR-10 where other classes are asked for.
+    #[error(
+        "{path} holds CIFAR-10, but the classes are {expected}; \
+         name the folder that holds them with --data-dir DIR"
+    )]
+    OtherClasses {
+        /// Where CIFAR-10 is.
+        path: PathBuf,
+        /// The classes asked for.
+        expected: String,
     },
     /// A batch is shorter or longer than its records.
     #[error(

@@ -14,7 +14,7 @@
 //!
 //! Every file is read from its content; its name does not matter.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -36,6 +36,11 @@ pub const MAX_SIDE: u32 = 16_384;
 pub const MAX_PIXELS: u64 = 1 << 26;
 /// Most bytes that are read from a file.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Pixels that the header of any file may claim.
+const FREE_PIXELS: u64 = 1 << 20;
+/// Further pixels for each byte of the file. Deflate, of PNG, packs 1,032 values of 8 bits into a
+/// byte, and the codes of a GIF or JPEG stand for no more than thrice that.
+const PIXELS_PER_BYTE: u64 = 1 << 13;
 
 /// A picture read from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,19 +65,41 @@ pub struct ImageFile {
 /// If `height` or `width` is 0 or beyond [`MAX_SIDE`].
 pub fn read(path: &Path, height: usize, width: usize) -> Result<ImageFile, ImageFileError> {
     let unreadable = |source| ImageFileError::Read { path: path.to_owned(), source };
-    if path.is_dir() {
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
         return Err(ImageFileError::Folder { path: path.to_owned() });
     }
-    let file = File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(ImageFileError::FileSize { path: path.to_owned() });
+    // Opening a named pipe waits until somebody writes to it, perhaps for ever.
+    if !metadata.is_file() {
+        return Err(ImageFileError::NotAFile { path: path.to_owned() });
     }
-    decode(&bytes, path, height, width)
+    read_from(File::open(path).map_err(unreadable)?, path, height, width)
 }
 
-/// Like [`read`] for the content of a file; errors call it `name`.
+/// Like [`read`] for all that comes out of `source`; errors call it `name`.
+///
+/// # Errors
+/// As [`read`].
+///
+/// # Panics
+/// As [`read`].
+pub fn read_from(
+    source: impl Read,
+    name: &Path,
+    height: usize,
+    width: usize,
+) -> Result<ImageFile, ImageFileError> {
+    let unreadable = |source| ImageFileError::Read { path: name.to_owned(), source };
+    let mut bytes = Vec::new();
+    source.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(ImageFileError::FileSize { path: name.to_owned() });
+    }
+    decode(&bytes, name, height, width)
+}
+
+/// Like [`read`] for the content of a file; errors call it `name`. What it allocates at most follows
+/// from the number of `bytes`.
 ///
 /// # Errors
 /// As [`read`].
@@ -102,18 +129,14 @@ pub fn decode(
         return Err(ImageFileError::Damaged { path: path(), format, reason });
     }
     let mut reader = ImageReader::new(Cursor::new(bytes));
-    reader.limits(limits());
+    reader.limits(limits(bytes.len()));
     let mut decoder = reader
         .with_guessed_format()
         .map_err(ImageError::IoError)
         .and_then(ImageReader::into_decoder)
         .map_err(damaged)?;
     let (file_width, file_height) = decoder.dimensions();
-    let too_many = u64::from(file_width) * u64::from(file_height) > MAX_PIXELS;
-    if too_many || file_width.max(file_height) > MAX_SIDE {
-        let (width, height) = (file_width, file_height);
-        return Err(ImageFileError::Dimensions { path: path(), width, height });
-    }
+    check_claim(name, (file_width, file_height), bytes.len())?;
     let orientation = decoder.orientation().map_err(damaged)?;
     let picture = over_white(DynamicImage::from_decoder(decoder).map_err(damaged)?);
     let turned = turns_sides(orientation);
@@ -137,12 +160,31 @@ fn format_name(format: image::ImageFormat) -> Option<&'static str> {
     }
 }
 
-/// What a decoder may allocate on its way. The sides are left to [`decode`], whose error can tell
-/// what was found.
-fn limits() -> Limits {
+/// What a decoder may allocate on its way. The sides are left to [`check_claim`], whose errors can
+/// tell what was found.
+fn limits(len: usize) -> Limits {
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(8 * MAX_PIXELS); // four values of 16 bits
+    limits.max_alloc = Some(8 * most_pixels(len)); // four values of 16 bits
     limits
+}
+
+/// Pixels that are believed of a file of `len` bytes.
+fn most_pixels(len: usize) -> u64 {
+    PIXELS_PER_BYTE.saturating_mul(len as u64).saturating_add(FREE_PIXELS).min(MAX_PIXELS)
+}
+
+/// Compares the width and height that a header claims with what is decoded at all, and of `len`
+/// bytes.
+fn check_claim(name: &Path, claimed: (u32, u32), len: usize) -> Result<(), ImageFileError> {
+    let (path, (width, height)) = (name.to_owned(), claimed);
+    let n_pixels = u64::from(width) * u64::from(height);
+    if n_pixels > MAX_PIXELS || width.max(height) > MAX_SIDE {
+        return Err(ImageFileError::Dimensions { path, width, height });
+    }
+    if n_pixels > most_pixels(len) {
+        return Err(ImageFileError::Density { path, width, height, len });
+    }
+    Ok(())
 }
 
 fn damage(error: ImageError, name: &Path, format: &'static str) -> ImageFileError {

@@ -6,7 +6,7 @@ use cifar_kernels::augment::{self, Border, CropFlip, ImageSize};
 use serde::de::{self, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::dataset::{CHANNELS, PLANE_LEN, SIDE};
+use crate::dataset::{CHANNELS, ChannelStatistics, PLANE_LEN, SIDE};
 use crate::error::DataError;
 use crate::seed::{DrawStream, sample_seed};
 
@@ -119,6 +119,14 @@ impl Augmentation {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// What brings data with these statistics to mean 0 and deviation 1.
+impl From<ChannelStatistics> for Normalization {
+    fn from(statistics: ChannelStatistics) -> Self {
+        let ChannelStatistics { mean, std } = statistics;
+        Self { mean: mean.map(|value| value as f32), std: std.map(|value| value as f32) }
     }
 }
 

@@ -47,7 +47,7 @@ pub use early_stop::{Best, BestSoFar};
 pub use ema::Ema;
 pub use engine::{Engine, Pass};
 pub use error::{NonFinite, TrainError};
-pub use evaluate::{evaluate, evaluate_each, evaluate_views};
+pub use evaluate::{Predictor, evaluate, evaluate_each, evaluate_views};
 pub use event::{EpochReport, Event, Observer, Start, StepReport, StepTensors, ValidationReport};
 pub use example_losses::{ExampleLosses, HardExample};
 pub use history::{History, HistoryError, LoggedEpoch, LoggedStep, LoggedValidation};

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use cifar_data::{Augmentation, Normalization};
+use cifar_data::image_folder::MAX_CLASSES;
+use cifar_data::{Augmentation, CLASS_NAMES, Normalization};
 use cifar_kernels::conv::Algorithm;
 use cifar_kernels::isa::Isa;
 use cifar_net::Arithmetic;
@@ -136,6 +137,10 @@ impl fmt::Display for Precision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DataConfig {
+    /// Names of the classes, in the order of their labels. Absent: CIFAR-10's; `train` writes down
+    /// those of folders of pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
     /// Training images held out for validation, the same number of each class. 0 trains on all
     /// of them; then nothing is chosen by validation.
     pub validation: usize,
@@ -188,6 +193,22 @@ impl Recipe {
             Isa::Avx512Bf16 => Precision::Bf16,
             _ => Precision::F32,
         })
+    }
+
+    /// Names of the classes, in the order of their labels.
+    pub fn class_names(&self) -> Vec<String> {
+        let cifar_10 = || CLASS_NAMES.map(str::to_owned).to_vec();
+        self.data.classes.clone().unwrap_or_else(cifar_10)
+    }
+
+    /// The same recipe for the classes `names`.
+    ///
+    /// # Errors
+    /// Fewer than 2 names, more than 256, or one of them twice.
+    pub fn with_classes(mut self, names: Vec<String>) -> Result<Self, RecipeError> {
+        self.data.classes = Some(names);
+        self.check()?;
+        Ok(self)
     }
 
     /// What the gradients of a batch's mean loss are multiplied by before clipping.
@@ -290,6 +311,13 @@ impl Recipe {
     }
 
     fn check_data(&self) -> Result<(), RecipeError> {
+        if let Some(classes) = &self.data.classes {
+            let (found, fits) = (classes.len(), (2..=MAX_CLASSES).contains(&classes.len()));
+            require("data.classes", format!("{found} names"), fits, "2 to 256 of them")?;
+            if classes.iter().enumerate().any(|(at, name)| classes[..at].contains(name)) {
+                return Err(RecipeError::Contradiction("`data.classes` has the same name twice"));
+            }
+        }
         for &mean in &self.data.normalization.mean {
             require("data.normalization.mean", mean, mean.is_finite(), "finite numbers")?;
         }

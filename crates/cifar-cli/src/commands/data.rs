@@ -1,15 +1,18 @@
 //! `cifar data`: fetch the data, and look at them before training on them.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
-use cifar_data::{ChannelStatistics, Dataset};
+use anyhow::{Context, bail};
+use cifar_data::image_folder::write_image_folder;
+use cifar_data::{CLASS_NAMES, ChannelStatistics, DataSource, Dataset};
 use cifar_report::{Drawing, Picture, class_distribution, picture_grid};
 use cifar_train::Recipe;
 use serde::Serialize;
 
-use crate::args::{DataArgs, DataCommand, FetchArgs, ShowArgs};
+use crate::args::{DataArgs, DataCommand, ExportDataArgs, FetchArgs, PartName, ShowArgs};
 use crate::console::Console;
 use crate::tables::grouped;
 use crate::{fetching, pictures, recipes, session};
@@ -35,6 +38,7 @@ pub(crate) fn run(args: &DataArgs, console: &mut Console) -> anyhow::Result<()> 
     match &args.command {
         DataCommand::Fetch(args) => fetch(args, console),
         DataCommand::Show(args) => show(args, console),
+        DataCommand::Export(args) => export(args, console),
     }
 }
 
@@ -43,10 +47,64 @@ fn fetch(args: &FetchArgs, console: &mut Console) -> anyhow::Result<()> {
     Ok(console.line(format!("CIFAR-10 is in {}", fetched.path.display()))?)
 }
 
+fn export(args: &ExportDataArgs, console: &mut Console) -> anyhow::Result<()> {
+    let (out, taken) = (&args.out, args.out.exists());
+    if taken && out.read_dir().map_or(true, |mut entries| entries.next().is_some()) {
+        bail!("{} already exists; choose another folder with --out", out.display());
+    }
+    let data = session::open_data(&args.source, console)?;
+    let class_names =
+        data.own_class_names()?.unwrap_or_else(|| CLASS_NAMES.map(str::to_owned).to_vec());
+    // Half of the pictures must not look like all of them.
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).with_context(|| {
+        format!("cannot create {}; choose another with --out", parent.display())
+    })?;
+    let name =
+        out.file_name().with_context(|| format!("--out {} names no folder", out.display()))?;
+    let mut fresh_name = OsString::from(".new-");
+    fresh_name.push(name);
+    let fresh = parent.join(fresh_name);
+    let written = write_parts(args, &data, &class_names, &fresh);
+    let moved = written.and_then(|n| {
+        fs::rename(&fresh, out).with_context(|| format!("cannot create {}", out.display()))?;
+        Ok(n)
+    });
+    if moved.is_err() {
+        // The error at hand says more than one about the clean-up would.
+        let _ = fs::remove_dir_all(&fresh);
+    }
+    let n = grouped(moved? as u64);
+    Ok(console.line(format!("Wrote {n} images to {}", out.display()))?)
+}
+
+/// Writes the parts asked for; returns the number of images.
+fn write_parts(
+    args: &ExportDataArgs,
+    data: &DataSource,
+    class_names: &[String],
+    folder: &Path,
+) -> anyhow::Result<usize> {
+    let mut n = 0;
+    if args.only != Some(PartName::Test) {
+        let train = data.train(class_names)?;
+        write_image_folder(&train, &folder.join("train"))?;
+        n += train.len();
+    }
+    if args.only != Some(PartName::Train) {
+        let test = data.test(class_names)?;
+        write_image_folder(&test, &folder.join("test"))?;
+        n += test.len();
+    }
+    Ok(n)
+}
+
 fn show(args: &ShowArgs, console: &mut Console) -> anyhow::Result<()> {
     let recipe = recipes::load(&args.recipe, &[])?;
     let data = session::open_data(&args.source, console)?;
-    let dataset = Arc::new(data.train()?);
+    let recipe = session::settled(recipe, &data)?;
+    let dataset = Arc::new(data.train(&recipe.class_names())?);
     let statistics = dataset.channel_statistics();
     let pictures = draw(args, &dataset, &recipe)?;
     print(&dataset, &statistics, &pictures, console)?;

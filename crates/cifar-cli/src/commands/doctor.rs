@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use candle_core::Device;
-use cifar_data::{Batch, Cifar10, Dataset, Duplicates, Loader};
+use cifar_data::{Batch, DataSource, Dataset, Duplicates, Loader};
 use cifar_models::Model;
 use cifar_train::doctor::{self, Finding, Level};
 use cifar_train::{LrSweep, Recipe, RunFolder, Slot, Snapshot, evaluate, lr_range_test};
@@ -48,7 +48,8 @@ pub(crate) fn run(args: &DoctorArgs, console: &mut Console) -> anyhow::Result<Ex
     };
     let (device, _) = host::device(&args.compute)?;
     let data = session::open_data(&args.source, console)?;
-    let train = Arc::new(data.train()?);
+    let recipe = if run.is_some() { recipe } else { session::settled(recipe, &data)? };
+    let train = Arc::new(data.train(&recipe.class_names())?);
     let images = session::split(&train, &recipe)?.train;
     let loader = session::train_loader(&train, images.clone(), &recipe)?;
     let found = Vec::new();
@@ -86,12 +87,12 @@ struct Patient<'a> {
 }
 
 impl Patient<'_> {
-    fn examine_data(&mut self, data: &Cifar10) -> anyhow::Result<()> {
+    fn examine_data(&mut self, data: &DataSource) -> anyhow::Result<()> {
         let statistics = self.train.channel_statistics();
         self.add(doctor::normalization(&self.recipe.data.normalization, &statistics))?;
         let counts = self.train.class_counts();
         self.add(doctor::label_balance(&counts, self.train.class_names()))?;
-        let test = data.test()?;
+        let test = data.test(self.train.class_names())?;
         self.add(doctor::duplicates(&Duplicates::find(&self.train, &test), test.len()))
     }
 

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
-use cifar_data::{Cifar10, Loader};
+use anyhow::bail;
+use cifar_data::{DataSource, Loader};
 use cifar_metrics::{ConfusedPair, Evaluation};
 use cifar_report::{CellText, Format, confusion_matrix};
-use cifar_train::{Precision, Recipe, RunFolder, TestTimeAugmentation, evaluate_views};
+use cifar_train::{Recipe, TestTimeAugmentation, evaluate_views};
 use serde::Serialize;
 
 use crate::args::{EvalArgs, SplitName};
 use crate::console::Console;
-use crate::{host, recipes, session, tables};
+use crate::{host, session, tables};
 
 /// The JSON document.
 #[derive(Serialize)]
@@ -27,10 +27,11 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> {
-    let (recipe, weights) = weights(args)?;
+    let (recipe, weights) = session::trained(&args.trained)?;
     let (device, _) = host::device(&args.compute)?;
     let data = session::open_data(&args.source, console)?;
-    let (loader, class_names) = images(args, &data, &recipe)?;
+    let class_names = recipe.class_names();
+    let loader = images(args, &data, &recipe, &class_names)?;
     let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
     let views = args.tta.map(Into::into).or(recipe.test_time_augmentation);
     let views = views.unwrap_or(TestTimeAugmentation::None);
@@ -63,37 +64,16 @@ pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The recipe that says model and normalisation, and the file with the weights.
-fn weights(args: &EvalArgs) -> anyhow::Result<(Recipe, PathBuf)> {
-    if let (Some(path), Some(model)) = (&args.weights, &args.model) {
-        let mut recipe = recipes::load(model, &[]).with_context(|| {
-            format!("--model {model}: its recipe says how images are normalised")
-        })?;
-        // Wherever they come from, they get the same figures on every machine.
-        recipe.precision.get_or_insert(Precision::F32);
-        if !path.is_file() {
-            bail!("no weights at {}; give a safetensors file", path.display());
-        }
-        return Ok((recipe, path.clone()));
-    }
-    let Some(run) = &args.run else { bail!("give --run RUN, or --weights FILE with --model NAME") };
-    let run = RunFolder::open(run)?;
-    Ok((run.recipe()?, session::weights(&run, args.checkpoint)?))
-}
-
 fn images(
     args: &EvalArgs,
-    data: &Cifar10,
+    data: &DataSource,
     recipe: &Recipe,
-) -> anyhow::Result<(Loader, Vec<String>)> {
+    class_names: &[String],
+) -> anyhow::Result<Loader> {
     match args.split {
-        SplitName::Test => {
-            let test = data.test()?;
-            let class_names = test.class_names().to_vec();
-            Ok((session::whole_eval_loader(&Arc::new(test), recipe)?, class_names))
-        }
+        SplitName::Test => session::whole_eval_loader(&Arc::new(data.test(class_names)?), recipe),
         SplitName::Validation => {
-            let train = Arc::new(data.train()?);
+            let train = Arc::new(data.train(class_names)?);
             let validation = session::split(&train, recipe)?.validation;
             if validation.is_empty() {
                 bail!(
@@ -101,8 +81,7 @@ fn images(
                     recipe.name
                 );
             }
-            let class_names = train.class_names().to_vec();
-            Ok((session::eval_loader(&train, validation, recipe)?, class_names))
+            session::eval_loader(&train, validation, recipe)
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use candle_core::Tensor;
-use cifar_data::{CLASS_NAMES, image_file};
+use cifar_data::image_file;
 use cifar_metrics::ranking;
 use cifar_models::Model;
 use cifar_report::explain::{Explanation, explain};
@@ -67,19 +67,20 @@ struct Subject {
 pub(crate) fn run(args: &ExplainArgs, console: &mut Console) -> anyhow::Result<()> {
     let run = RunFolder::open(&args.run)?;
     let recipe = run.recipe()?;
-    let class = args.class.as_deref().map(class_named).transpose()?;
+    let class_names = recipe.class_names();
+    let class = args.class.as_deref().map(|name| class_named(name, &class_names)).transpose()?;
     let weights = session::weights(&run, args.checkpoint)?;
     let (device, _) = host::device(&args.compute)?;
-    let model = session::load_model(&recipe.model, CLASS_NAMES.len(), &weights, &device)?;
-    let subject = subject(args, &model, console)?;
+    let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
+    let subject = subject(args, &model, &class_names, console)?;
     let [c, height, width] = model.net.input;
     let values = recipe.data.normalization.apply(&subject.pixels)?;
     let image = Tensor::from_vec(values, (1, c, height, width), &device)?;
     let explanation = explain(&model.module, &model.net.stages()?, &image, class)
         .with_context(|| format!("cannot explain with {}", weights.display()))?;
     let files = save(&pages(&subject, &model, &recipe, &explanation), args, &run, &subject)?;
-    print(console, &subject, &explanation, &files)?;
-    let name_of = |class: usize| CLASS_NAMES[class];
+    print(console, &subject, &class_names, &explanation, &files)?;
+    let name_of = |class: usize| class_names[class].as_str();
     console.document(&Report {
         run: run.path(),
         weights: &weights,
@@ -98,13 +99,18 @@ pub(crate) fn run(args: &ExplainArgs, console: &mut Console) -> anyhow::Result<(
     Ok(())
 }
 
-fn class_named(name: &str) -> anyhow::Result<usize> {
-    CLASS_NAMES.iter().position(|known| *known == name).with_context(|| {
-        format!("no class is called `{name}`; --class takes one of {}", CLASS_NAMES.join(", "))
+fn class_named(name: &str, class_names: &[String]) -> anyhow::Result<usize> {
+    class_names.iter().position(|known| known == name).with_context(|| {
+        format!("no class is called `{name}`; --class takes one of {}", class_names.join(", "))
     })
 }
 
-fn subject(args: &ExplainArgs, model: &Model, console: &mut Console) -> anyhow::Result<Subject> {
+fn subject(
+    args: &ExplainArgs,
+    model: &Model,
+    class_names: &[String],
+    console: &mut Console,
+) -> anyhow::Result<Subject> {
     let [_, height, width] = model.net.input;
     if let Some(path) = &args.image {
         let pixels = image_file::read(path, height, width)?.pixels;
@@ -115,7 +121,7 @@ fn subject(args: &ExplainArgs, model: &Model, console: &mut Console) -> anyhow::
         return Ok(Subject { name, file_name, pixels, truth: None });
     }
     let Some(index) = args.index else { bail!("give a picture, or --index N") };
-    let test = session::open_data(&args.source, console)?.test()?;
+    let test = session::open_data(&args.source, console)?.test(class_names)?;
     if index >= test.len() {
         bail!("there is no test image {index}; --index takes 0 to {}", test.len() - 1);
     }
@@ -138,7 +144,7 @@ fn pages(
 ) -> [Page; 2] {
     let [_, height, width] = model.net.input;
     let picture = rgb_image(&subject.pixels, height, width);
-    let class_names = CLASS_NAMES.map(str::to_owned);
+    let class_names = recipe.class_names();
     let shown =
         ExplainedPicture { picture: &picture, class_names: &class_names, truth: subject.truth };
     let Subject { name, .. } = subject;
@@ -212,17 +218,18 @@ fn stage(explained: &cifar_report::explain::ExplainedStage) -> Stage<'_> {
 fn print(
     console: &mut Console,
     subject: &Subject,
+    class_names: &[String],
     explanation: &Explanation,
     files: &[PathBuf],
 ) -> anyhow::Result<()> {
-    let truth = subject.truth.map(|truth| format!(", true class {}", CLASS_NAMES[truth]));
+    let truth = subject.truth.map(|truth| format!(", true class {}", class_names[truth]));
     console.line(format!("{}{}", subject.name, truth.unwrap_or_default()))?;
     let mut table = Table::new(&[("class", Align::Left), ("probability", Align::Right)]);
     for (class, probability) in ranking(&explanation.logits).into_iter().take(N_LISTED) {
-        table.row([CLASS_NAMES[class].to_owned(), percent(probability)]);
+        table.row([class_names[class].clone(), percent(probability)]);
     }
     console.line(table.to_string())?;
-    let class = CLASS_NAMES[explanation.class];
+    let class = &class_names[explanation.class];
     console.line(format!("Explained: {class}"))?;
     for explained in &explanation.stages {
         if explained.grad_cam.is_blank() {

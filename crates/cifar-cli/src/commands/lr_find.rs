@@ -34,7 +34,8 @@ pub(crate) fn run(args: &LrFindArgs, console: &mut Console) -> anyhow::Result<()
     let recipe = recipes::load(&args.recipe, &args.set)?;
     let (device, _) = host::device(&args.compute)?;
     let data = session::open_data(&args.source, console)?;
-    let dataset = Arc::new(data.train()?);
+    let recipe = session::settled(recipe, &data)?;
+    let dataset = Arc::new(data.train(&recipe.class_names())?);
     let indices = session::split(&dataset, &recipe)?.train;
     let model = session::untrained_model(&recipe, &dataset, &indices, &device)?;
     let loader = session::train_loader(&dataset, indices, &recipe)?;

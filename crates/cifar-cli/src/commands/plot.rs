@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use cifar_data::CLASS_NAMES;
 use cifar_metrics::{Evaluation, surest_mistakes};
 use cifar_report::{
     CellText, Drawing, class_bars, confusion_matrix, gradient_norm, learning_rate,
@@ -41,7 +40,7 @@ pub(crate) fn run(args: &PlotArgs, console: &mut Console) -> anyhow::Result<()> 
             None
         }
         TestResult::Stored(evaluation, reason) => {
-            let names = CLASS_NAMES.map(str::to_owned);
+            let names = recipe.class_names();
             pages.extend(evaluation_pages(&evaluation, &names, &recipe.name));
             Some(format!("no pictures of predictions: {reason}"))
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cifar_data::{CLASS_NAMES, Cifar10, Dataset};
+use cifar_data::{DataSource, Dataset};
 use cifar_metrics::{ConfusedPair, Evaluation, Verdict, least_sure_hits, surest_mistakes};
 use cifar_report::html::{DataReport, Fact, RunReport, TestedImages};
 use cifar_train::{History, Recipe};
@@ -51,8 +51,9 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
             (None, None)
         }
     };
-    let data = Cifar10::open(&args.data_dir)
-        .and_then(|data| Ok((Arc::new(data.train()?), data.test()?)))
+    let class_names = recipe.class_names();
+    let data = DataSource::open(&args.data_dir)
+        .and_then(|data| Ok((Arc::new(data.train(&class_names)?), data.test(&class_names)?)))
         .map_err(|error| missing.push(format!("No statistics of the data: {error}.")))
         .ok();
     let (mut insight, mut suspects) = (None, None);
@@ -69,10 +70,6 @@ pub(crate) fn run(args: &ReportArgs, console: &mut Console) -> anyhow::Result<()
     let statistics = match &data {
         Some((train, test)) => Some(statistics(train, test, recipe)?),
         None => None,
-    };
-    let class_names = match tested {
-        Some(test) => test.images.class_names().to_vec(),
-        None => CLASS_NAMES.map(str::to_owned).to_vec(),
     };
     let Reproduction { command, note } =
         reproduce(recipe, run, &args.data_dir, record.stopped_at())?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use candle_core::Device;
-use cifar_data::Cifar10;
+use cifar_data::DataSource;
 use cifar_metrics::surest_mistakes;
 use cifar_models::Model;
 use cifar_train::{
@@ -51,7 +51,17 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     let precision = if device.is_cpu() { recipe.cpu_precision() } else { Precision::F32 };
     recipe.precision.get_or_insert(precision);
     let data = session::open_data(&args.source, console)?;
-    let dataset = Arc::new(data.train()?);
+    if old_run.is_none() {
+        recipe = session::settled(recipe, &data)?;
+    }
+    let dataset = Arc::new(data.train(&recipe.class_names())?);
+    if args.measure_normalization {
+        recipe.data.normalization = dataset.channel_statistics().into();
+    }
+    if let DataSource::Folders(_) = data {
+        // A picture that cannot be read must not end a run at its last step.
+        data.test(&recipe.class_names())?;
+    }
     let split = session::split(&dataset, &recipe)?;
     let model = session::untrained_model(&recipe, &dataset, &split.train, &device)?;
     let train = session::train_loader(&dataset, split.train, &recipe)?;
@@ -141,7 +151,7 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
     }
     close(board, console)?;
     let around = Surroundings {
-        dataset: "cifar-10".to_owned(),
+        dataset: data.to_string(),
         device: device_name,
         peak_rss_bytes: host::peak_rss_bytes(),
         git_commit: host::GIT_COMMIT.to_owned(),
@@ -251,7 +261,7 @@ fn resume_hint(run: &RunFolder, args: &TrainArgs) -> String {
 
 /// What the checkpoint `slot` makes of the test images.
 fn test(
-    data: &Cifar10,
+    data: &DataSource,
     recipe: &Recipe,
     model: &Model,
     checkpoints: &CheckpointStore,
@@ -259,5 +269,5 @@ fn test(
     device: &Device,
 ) -> anyhow::Result<Test> {
     model.load_weights(&checkpoints.evaluation_weights(slot)?)?;
-    Test::of(model, data.test()?, recipe, device)
+    Test::of(model, data.test(&recipe.class_names())?, recipe, device)
 }

@@ -23,6 +23,12 @@ pub enum ImageFileError {
         /// The folder.
         path: PathBuf,
     },
+    /// It is a named pipe, a socket or a device.
+    #[error("{path} is no ordinary file; save the picture as one, or send it to standard input")]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// There is nothing in it.
     #[error("{path} is empty (0 bytes); copy or download it again")]
     Empty {
@@ -63,6 +69,21 @@ pub enum ImageFileError {
         width: u32,
         /// Height that its header claims.
         height: u32,
+    },
+    /// Its header claims more than its bytes can hold.
+    #[error(
+        "{path} claims {width}x{height} pixels and has only {len} bytes; \
+         copy or download it again, or save it anew"
+    )]
+    Density {
+        /// The file.
+        path: PathBuf,
+        /// Width that its header claims.
+        width: u32,
+        /// Height that its header claims.
+        height: u32,
+        /// Its size in bytes.
+        len: usize,
     },
     /// It begins as a picture, and the rest does not follow.
     #[error(

@@ -211,17 +211,52 @@ fn a_header_that_claims_too_much_is_refused_before_anything_is_allocated() {
     let mut jpeg = encoded(&picture(8, 8).into(), ImageFormat::Jpeg);
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].fill(0xff);
-    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
-    let header =
-        [b"IHDR".as_slice(), &[0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff, 8, 2, 0, 0, 0]].concat();
-    png.extend([&[0, 0, 0, 13], &header[..], &crc32(&header).to_be_bytes()].concat());
-    png.extend(b"\0\0\0\x01IDATx\0\0\0\0");
+    let png = png_header(0xffff, 0xffff);
     for (bytes, name) in [(gif, "GIF"), (bmp, "BMP"), (jpeg, "JPEG"), (png, "PNG")] {
         let message = decoded(&bytes).unwrap_err().to_string();
         for words in ["cat.png", "65535x65535", "16384", "67 million", "scale it down"] {
             assert!(message.contains(words), "{name}: {message}");
         }
     }
+    // A WebP has 14 bits for a side, less than is decoded, and 24 in its extended form.
+    let mut extended = b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0".to_vec();
+    extended.extend([0xfe, 0xff, 0, 0xfe, 0xff, 0]); // each side less one
+    extended.extend(b"VP8L\x06\0\0\0\x2f\xff\xff\xff\x0f\0");
+    let message = decoded(&extended).unwrap_err().to_string();
+    assert!(message.starts_with("cat.png"), "{message}");
+    let mut lossless = encoded(&picture(8, 8).into(), ImageFormat::WebP);
+    lossless[21..25].fill(0xff); // 16,384 a side
+    let message = decoded(&lossless).unwrap_err().to_string();
+    assert!(message.starts_with("cat.png"), "{message}");
+}
+
+/// The beginning of a PNG of three colours.
+fn png_header(width: u16, height: u16) -> Vec<u8> {
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let [w, h] = [width, height].map(|side| u32::from(side).to_be_bytes());
+    let header = [b"IHDR".as_slice(), &w, &h, &[8, 2, 0, 0, 0]].concat();
+    png.extend([&[0, 0, 0, 13], &header[..], &crc32(&header).to_be_bytes()].concat());
+    png.extend(b"\0\0\0\x01IDATx\0\0\0\0");
+    png
+}
+
+#[test]
+fn a_header_is_believed_as_far_as_the_bytes_go() {
+    let mut png = png_header(8000, 8000);
+    let message = decoded(&png).unwrap_err().to_string();
+    for words in ["cat.png claims 8000x8000 pixels", "has only 46 bytes", "again"] {
+        assert!(message.contains(words), "{message}");
+    }
+    png.resize(8000, 0);
+    let message = decoded(&png).unwrap_err().to_string();
+    assert!(message.contains("damaged PNG"), "{message}");
+    // One colour packs as tightly as anything does.
+    let flat = GrayImage::from_pixel(8000, 8000, image::Luma([7]));
+    let mut bytes = Vec::new();
+    let best = (image::codecs::png::CompressionType::Best, image::codecs::png::FilterType::Sub);
+    let encoder = PngEncoder::new_with_quality(&mut bytes, best.0, best.1);
+    encoder.write_image(flat.as_raw(), 8000, 8000, ExtendedColorType::L8).unwrap();
+    assert!(decoded(&bytes).unwrap().pixels.iter().all(|&value| value == 7));
 }
 
 /// As PNG has it.
@@ -247,6 +282,7 @@ fn every_error_says_what_was_found_and_what_helps() {
         (file("empty.png", b""), vec!["empty.png", "0 bytes", "again"]),
         (file("text.png", b"not a picture"), vec!["text.png", "6e6f74206120706", "PNG, JPEG"]),
         (file("short.jpg", b"\xff\xd8\xff"), vec!["short.jpg", "damaged JPEG", "ends before"]),
+        (PathBuf::from("/dev/zero"), vec!["/dev/zero is no ordinary file", "standard input"]),
         (file("photo.tiff", b"II\x2a\0\0\0\0\0"), vec!["photo.tiff", "save it as PNG"]),
     ];
     for (path, words) in cases {
