@@ -2,6 +2,7 @@
 
 mod doctor;
 mod explain;
+mod import;
 mod lr_find;
 mod report;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
+pub(crate) use import::ImportArgs;
 pub(crate) use lr_find::LrFindArgs;
 pub(crate) use report::{CompareArgs, ReportArgs};
 
@@ -48,6 +50,7 @@ impl Cli {
             Command::Eval(args) => args.json,
             Command::Plot(args) => args.json,
             Command::Explain(args) => args.json,
+            Command::Import(args) => args.json,
             Command::Report(args) => args.json,
             Command::Compare(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
@@ -71,6 +74,8 @@ pub(crate) enum Command {
     Plot(PlotArgs),
     /// Draw why a network took a picture for what it did
     Explain(ExplainArgs),
+    /// Bring weights from PyTorch: torch.save's or TorchScript's file to safetensors
+    Import(ImportArgs),
     /// Write what a run did as one web page: figures, curves, mistakes with their pictures
     Report(ReportArgs),
     /// Compare runs: a table, and a web page with their curves
@@ -227,6 +232,7 @@ Examples:
   cifar eval --run runs/mine
   cifar eval --run runs/mine --split validation --json
   cifar eval --weights model.safetensors --model small-resnet
+  cifar eval --weights state_dict.pt --model small-resnet
 
 ";
 
@@ -241,7 +247,7 @@ pub(crate) struct EvalArgs {
     /// Which of the run's checkpoints [default: best where there is one, else last]
     #[arg(long, requires = "run")]
     pub(crate) checkpoint: Option<CheckpointName>,
-    /// A safetensors file with PyTorch's names
+    /// A safetensors file with PyTorch's names, or what torch.save wrote of a state_dict
     #[arg(long, value_name = "FILE", requires = "model")]
     pub(crate) weights: Option<PathBuf>,
     /// The architecture of --weights; its own recipe's normalisation is used

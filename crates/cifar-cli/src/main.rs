@@ -55,6 +55,7 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => commands::eval::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Plot(args) => commands::plot::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => commands::explain::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => commands::import::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => commands::report::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => commands::compare::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),
