@@ -47,6 +47,7 @@ pub use error::DataError;
 pub use facts::{BATCH_NAMES, CLASS_NAMES, TEST_BATCH, TRAIN_BATCHES};
 pub use image_file::{ImageFile, ImageFileError};
 pub use loader::{Batches, Loader, LoaderConfig, Preparation};
+pub use python::pickled_records;
 pub use records::{RECORD_LEN, Records, read_records};
 pub use seed::{epoch_order, sample_seed};
 pub use split::{Split, stratified_split};

@@ -17,7 +17,10 @@ pub(crate) const MAX_PICKLE_LEN: u64 = 64 << 20;
 /// `pickle`: the file's bytes; `path` only names them in errors. The batch is a dictionary whose
 /// `data` is an array of `n × 3072` bytes, planes red, green, blue, and whose `labels` is a list
 /// of `n` integers.
-pub(crate) fn to_records(pickle: &[u8], path: &Path, n: usize) -> Result<Vec<u8>, DataError> {
+///
+/// # Errors
+/// [`DataError::Pickle`] for what is no such batch, [`DataError::Label`] for a label beyond 9.
+pub fn pickled_records(pickle: &[u8], path: &Path, n: usize) -> Result<Vec<u8>, DataError> {
     let refused = |source| DataError::Pickle { path: path.to_owned(), source };
     let content = |text: String| refused(PickleError::Content(text));
     let batch = numpy::load(pickle).map_err(refused)?;

@@ -19,7 +19,7 @@ use cifar_pickle::Pickle;
 pub use archive::Archive;
 pub use error::TorchFileError;
 pub use tensor::{Storage, TorchTensor};
-pub use vocabulary::Object;
+pub use vocabulary::{Object, Torch};
 
 use crate::stored::StoredTensor;
 
@@ -75,6 +75,3 @@ pub fn unpickle<'a>(
     let loaded = cifar_pickle::load(archive.record(record)?, &vocabulary::Torch);
     loaded.map_err(|reason| TorchFileError::Pickle { record: record.to_owned(), reason })
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 use super::writer::{self, Dialect};
 use super::*;
 use crate::error::DataError;
-use crate::python::{class_names, to_records};
+use crate::python::{class_names, pickled_records};
 use crate::records::RECORD_LEN;
 use cifar_testkit::batch as synthetic;
 use proptest::collection::vec;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Reads `bytes` as a batch of `n` pictures; what is wrong, if anything is.
 fn refusal(bytes: &[u8], n: usize) -> Option<PickleError> {
-    match to_records(bytes, Path::new("data_batch_3"), n) {
+    match pickled_records(bytes, Path::new("data_batch_3"), n) {
         Ok(_) => None,
         Err(DataError::Pickle { path, source }) => {
             assert_eq!(path, Path::new("data_batch_3"));
@@ -27,7 +27,7 @@ fn every_python_writes_the_same_batch() {
     records[1..RECORD_LEN].iter_mut().zip((0..=255).cycle()).for_each(|(to, byte)| *to = byte);
     for dialect in Dialect::ALL {
         let bytes = writer::batch(dialect, &records);
-        let got = to_records(&bytes, Path::new("data_batch_1"), 300).unwrap();
+        let got = pickled_records(&bytes, Path::new("data_batch_1"), 300).unwrap();
         assert!(got == records, "{dialect:?}");
     }
 }
@@ -96,7 +96,7 @@ fn label_10_names_file_and_record() {
     let mut records = synthetic(3, 0, 0);
     records[RECORD_LEN] = 10;
     let bytes = writer::batch(Dialect::Python2, &records);
-    let error = to_records(&bytes, Path::new("data_batch_3"), 3).unwrap_err();
+    let error = pickled_records(&bytes, Path::new("data_batch_3"), 3).unwrap_err();
     assert!(error.to_string().starts_with("data_batch_3: record 1 has label 10"), "{error}");
 }
 
@@ -133,6 +133,6 @@ proptest! {
             let end = if place % 2 == 0 { 150 } else { bytes.len() };
             bytes[index.index(end)] = *byte;
         }
-        let _ = to_records(&bytes, Path::new("data_batch_1"), 1);
+        let _ = pickled_records(&bytes, Path::new("data_batch_1"), 1);
     }
 }

@@ -39,7 +39,9 @@ pub enum Object<'a> {
     },
 }
 
-pub(super) struct Torch;
+/// Tensors, plain containers, and instances of the archive's own classes.
+#[derive(Debug, Clone, Copy)]
+pub struct Torch;
 
 impl<'a> Vocabulary<'a> for Torch {
     type Object = Object<'a>;
