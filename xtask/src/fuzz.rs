@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     for target in all.into_iter().filter(|target| chosen(target)) {
         println!("=== {target}, {} s", arguments.seconds);
-        let malloc_limit_mb = if target.starts_with("image") { PICTURE_LIMIT_MB } else { MALLOC_LIMIT_MB };
+        let malloc_limit_mb =
+            if target.starts_with("image") { PICTURE_LIMIT_MB } else { MALLOC_LIMIT_MB };
         let mut fuzz = cargo_fuzz(&["run", target, "--"]);
         fuzz.arg(format!("-max_total_time={}", arguments.seconds));
         fuzz.arg(format!("-max_len={MAX_LEN}"));
