@@ -4,7 +4,8 @@
 //! writes first weights and images, PyTorch answers with what it computes from them, and here
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
 //! buffer after ten optimiser steps; besides, what explains a prediction. `metrics.py` does the same
-//! for the figures of an evaluation, with scikit-learn. Run it with `cargo xtask parity`, which brings
+//! for the figures of an evaluation, with scikit-learn; `checkpoint.py` trains a network and saves it in
+//! each of PyTorch's ways, for the program to evaluate. Run it with `cargo xtask parity`, which brings
 //! the Python.
 
 #![expect(
@@ -14,7 +15,10 @@
 )]
 
 mod airbench94;
+#[path = "../built.rs"]
+mod built;
 mod case;
+mod checkpoint;
 mod compare;
 mod explanations;
 mod metrics;
@@ -156,6 +160,15 @@ fn metrics_of_random_predictions() {
     let file = exchange("metrics").join("cases.json");
     run_python("metrics.py", &[&file]);
     metrics::compare(&file);
+}
+
+#[test]
+#[ignore = "needs PyTorch and the real data; run `cargo xtask parity`"]
+fn checkpoints_of_pytorch() {
+    let (folder, data) = (exchange("checkpoints"), checkpoint::data());
+    let (model, n_steps) = ("simplenet", "150");
+    run_python("checkpoint.py", &[Path::new(model), Path::new(n_steps), &data, &folder]);
+    checkpoint::compare(model, &folder);
 }
 
 #[test]

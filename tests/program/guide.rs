@@ -44,8 +44,10 @@ fn trial(info: &str) -> Result<Option<Trial>, String> {
         ("sh", "exit-1") => Ok(Some(Trial::Run { code: 1 })),
         ("sh", "one-step") => Ok(Some(Trial::OneStep)),
         ("sh", "parse") => Ok(Some(Trial::Parse)),
-        ("text" | "toml", "") => Ok(None),
-        _ => Err(format!("a block is `sh` (or exit-1, one-step, parse), `text`, `toml`: {info:?}")),
+        ("text" | "toml" | "python", "") => Ok(None),
+        _ => Err(format!(
+            "a block is `sh` (or exit-1, one-step, parse), `text`, `toml`, `python`: {info:?}"
+        )),
     }
 }
 

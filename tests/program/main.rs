@@ -9,11 +9,14 @@
 mod bad_checkpoints;
 mod bad_data;
 mod bad_settings;
+#[path = "../built.rs"]
+mod built;
 mod dashboard;
 mod debugging;
 mod explain;
 mod full_disk;
 mod guide;
+mod importing;
 mod instructions;
 mod output;
 mod own_data;

@@ -1,28 +1,12 @@
-//! The program, and a place of its own for each test.
+//! A place of its own for each test, and what the program did there.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-/// The built program. Builds it once, with the features of the tests themselves, so that nothing
-/// below it is compiled a second time.
-pub(crate) fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // This test lies in TARGET/debug/deps.
-        let this = std::env::current_exe().unwrap();
-        let target = this.ancestors().nth(3).unwrap();
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--workspace", "--bin", "cifar"]);
-        build.args(["--features", "cifar-data/candle-datasets", "--target-dir"]).arg(target);
-        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
-        assert!(status.success(), "cargo build --workspace --bin cifar: {status}");
-        target.join("debug/cifar")
-    })
-}
+pub(crate) use crate::built::program;
 
 /// An empty folder with a data set beside it. Commands run in the folder.
 pub(crate) struct Place {

@@ -7,6 +7,7 @@ mod browser;
 mod ci;
 mod cifar;
 mod fetch_data;
+mod fuzz;
 mod kill_test;
 mod layers;
 mod memcheck;
@@ -40,6 +41,8 @@ enum Command {
     Ci(ci::Arguments),
     /// The official CIFAR-10 files, verified, in `data/`.
     FetchData(fetch_data::Arguments),
+    /// Runs the readers of untrusted files on inputs that a fuzzer makes up; needs nightly.
+    Fuzz(fuzz::Arguments),
     /// Kills a training run again and again, resumes it, and compares it with an undisturbed one.
     KillTest(kill_test::Arguments),
     /// Compares the crates' dependencies with the table of allowed ones.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Browser => browser::run(),
         Command::Ci(arguments) => ci::run(&arguments),
         Command::FetchData(arguments) => fetch_data::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::KillTest(arguments) => kill_test::run(&arguments),
         Command::Layers => layers::run(),
         Command::Memcheck => memcheck::run(),

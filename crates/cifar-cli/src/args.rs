@@ -3,6 +3,7 @@
 mod doctor;
 mod explain;
 mod export_data;
+mod import;
 mod lr_find;
 mod predict;
 mod report;
@@ -17,6 +18,7 @@ use clap_complete::Shell;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
 pub(crate) use export_data::{ExportDataArgs, PartName};
+pub(crate) use import::ImportArgs;
 pub(crate) use lr_find::LrFindArgs;
 pub(crate) use predict::PredictArgs;
 pub(crate) use report::{CompareArgs, ReportArgs};
@@ -56,6 +58,7 @@ impl Cli {
             Command::Predict(args) => args.json || args.csv,
             Command::Plot(args) => args.json,
             Command::Explain(args) => args.json,
+            Command::Import(args) => args.json,
             Command::Report(args) => args.json,
             Command::Compare(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
@@ -83,6 +86,8 @@ pub(crate) enum Command {
     Plot(PlotArgs),
     /// Draw why a network took a picture for what it did
     Explain(ExplainArgs),
+    /// Bring weights from PyTorch: torch.save's or TorchScript's file to safetensors
+    Import(ImportArgs),
     /// Write what a run did as one web page: figures, curves, mistakes with their pictures
     Report(ReportArgs),
     /// Compare runs: a table, and a web page with their curves
@@ -245,6 +250,7 @@ Examples:
   cifar eval --run runs/mine
   cifar eval --run runs/mine --split validation --json
   cifar eval --weights model.safetensors --model small-resnet
+  cifar eval --weights state_dict.pt --model small-resnet
 
 ";
 

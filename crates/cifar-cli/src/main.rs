@@ -56,6 +56,7 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
         Command::Predict(args) => commands::predict::run(args, console),
         Command::Plot(args) => commands::plot::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => commands::explain::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => commands::import::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => commands::report::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => commands::compare::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),

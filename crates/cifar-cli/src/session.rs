@@ -143,7 +143,10 @@ pub(crate) fn trained(args: &TrainedArgs) -> anyhow::Result<(Recipe, PathBuf)> {
         // Wherever they come from, they get the same figures on every machine.
         recipe.precision.get_or_insert(Precision::F32);
         if !path.is_file() {
-            bail!("no weights at {}; give a safetensors file", path.display());
+            bail!(
+                "no weights at {}; give a safetensors file, or one of torch.save's",
+                path.display()
+            );
         }
         return Ok((recipe, path.clone()));
     }

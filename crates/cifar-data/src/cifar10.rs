@@ -298,7 +298,7 @@ impl Cifar10 {
             .take(python::MAX_PICKLE_LEN)
             .read_to_end(&mut pickle)
             .map_err(|source| DataError::Read { path: path.clone(), source })?;
-        let records = python::to_records(&pickle, &path, n)?;
+        let records = python::pickled_records(&pickle, &path, n)?;
         drop(pickle);
         visit(batch, &path, &mut Cursor::new(records))
     }

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use cifar_pickle::PickleError;
+
 use crate::image_folder::ImageFolderError;
-use crate::pickle::PickleError;
 
 /// Why data cannot be opened, read, split or loaded.
 #[derive(Debug, thiserror::Error)]

@@ -33,7 +33,7 @@ pub mod image_folder;
 #[cfg(feature = "candle-datasets")]
 pub mod interop;
 mod loader;
-mod pickle;
+mod numpy;
 mod python;
 mod records;
 mod seed;
@@ -43,6 +43,7 @@ mod transform;
 mod verify;
 
 pub use batch::Batch;
+pub use cifar_pickle::PickleError;
 pub use cifar10::{Cifar10, Format};
 pub use dataset::{CHANNELS, ChannelStatistics, Dataset, IMAGE_LEN, PLANE_LEN, SIDE};
 pub use decode_ahead::DecodeAhead;
@@ -52,7 +53,7 @@ pub use facts::{BATCH_NAMES, CLASS_NAMES, TEST_BATCH, TRAIN_BATCHES};
 pub use image_file::{ImageFile, ImageFileError};
 pub use image_folder::{ImageFolder, ImageFolderError};
 pub use loader::{Batches, Loader, LoaderConfig, Preparation};
-pub use pickle::PickleError;
+pub use python::pickled_records;
 pub use records::{RECORD_LEN, Records, read_records};
 pub use seed::{epoch_order, sample_seed};
 pub use source::DataSource;

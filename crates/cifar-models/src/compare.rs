@@ -1,10 +1,11 @@
 //! What separates the tensors in a file from those a network needs, in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cifar_net::ParameterSpec;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 
+use crate::stored::StoredTensor;
 use crate::{NAMES, build};
 
 /// Names shown of each list where the file turned out to be another model's.
@@ -14,13 +15,15 @@ const SHOWN_OF_ANOTHER_MODEL: usize = 3;
 pub(crate) fn compare(
     model: &str,
     specs: &[ParameterSpec],
-    file: &SafeTensors,
+    file: &BTreeMap<String, StoredTensor<'_>>,
 ) -> Option<(String, String)> {
-    let found: BTreeSet<&str> = file.iter().map(|(name, _)| name).collect();
+    let found: BTreeSet<&str> = file.keys().map(String::as_str).collect();
     let wanted: BTreeSet<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
     let in_order = specs.iter().map(|spec| spec.name.as_str());
     let missing: Vec<_> = in_order.filter(|name| !found.contains(name)).map(String::from).collect();
-    let unexpected: Vec<_> = found.difference(&wanted).map(|name| (*name).to_owned()).collect();
+    // A file's own names go to a terminal.
+    let unexpected = found.difference(&wanted).map(|name| name.escape_debug().to_string());
+    let unexpected: Vec<String> = unexpected.collect();
     let odd: Vec<_> = specs.iter().filter_map(|spec| misfit(spec, file)).collect();
     if missing.is_empty() && unexpected.is_empty() && odd.is_empty() {
         return None;
@@ -39,13 +42,12 @@ pub(crate) fn compare(
     Some((hint(model, owner), differences.join("; ")))
 }
 
-fn misfit(spec: &ParameterSpec, file: &SafeTensors) -> Option<String> {
-    let found = file.tensor(&spec.name).ok()?;
-    let (name, shape) = (&spec.name, &spec.shape);
-    let dtype = Dtype::from(spec.dtype);
-    let fits = found.shape() == shape && found.dtype() == dtype;
+fn misfit(spec: &ParameterSpec, file: &BTreeMap<String, StoredTensor<'_>>) -> Option<String> {
+    let found = file.get(&spec.name)?;
+    let (name, shape, dtype) = (&spec.name, &spec.shape, Dtype::from(spec.dtype));
+    let fits = found.shape == *shape && found.converts_to(spec.dtype);
     (!fits).then(|| {
-        format!("{name} is {:?} {:?}, expected {shape:?} {dtype:?}", found.shape(), found.dtype())
+        format!("{name} is {:?} {:?}, expected {shape:?} {dtype:?}", found.shape, found.dtype)
     })
 }
 

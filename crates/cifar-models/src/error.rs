@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use cifar_net::NetError;
 
 use crate::NAMES;
+use crate::torch_file::TorchFileError;
 
 /// Why a network cannot be built, or its weights not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,14 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// The file is PyTorch's, but holds no weights that can be read.
+    #[error("cannot use {path}: {reason}")]
+    Torch {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: TorchFileError,
     },
     /// The tensors in the file are not those of the network.
     #[error("{path} does not hold weights of {model}: {hint}: {differences}")]

@@ -11,7 +11,8 @@
 //! # Ok::<(), cifar_models::ModelError>(())
 //! ```
 //!
-//! Names and shapes are PyTorch's, so weights travel both ways as safetensors files.
+//! Names and shapes are PyTorch's, so weights travel both ways as safetensors files; files of
+//! `torch.save` and TorchScript are read as well.
 
 mod airnet94;
 mod compare;
@@ -20,12 +21,15 @@ mod init;
 mod model;
 mod simple_net;
 mod small_resnet;
+mod stored;
+pub mod torch_file;
 mod weights;
 mod whitening;
 
 pub use cifar_net::{Net, Variable};
 pub use error::ModelError;
 pub use model::Model;
+pub use stored::StoredTensor;
 
 /// Names that [`build`] knows.
 pub const NAMES: &[&str] = &["simplenet", "small-resnet", "airnet94"];

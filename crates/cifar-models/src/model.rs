@@ -34,7 +34,7 @@ impl Model {
         Self::assemble(net, values)
     }
 
-    /// The weights in the safetensors file `path`.
+    /// The weights in the file `path`: safetensors, PyTorch's `state_dict`, or TorchScript.
     ///
     /// # Errors
     /// As [`Model::load_weights`].
@@ -43,16 +43,31 @@ impl Model {
         Self::assemble(net, values)
     }
 
-    /// Replaces all tensors by those in the safetensors file `path`, or none where it does not
-    /// fit: names, shapes and types must be exactly the network's, as for PyTorch's
+    /// Replaces all tensors by those in the file `path` (safetensors, PyTorch's `state_dict`, or
+    /// TorchScript, told apart by content), or none where it does not fit: names and shapes must
+    /// be exactly the network's, and floating point is converted, as by PyTorch's
     /// `load_state_dict(strict=True)`.
     ///
     /// # Errors
     /// [`ModelError::Mismatch`] lists what is missing, unexpected or of another shape;
-    /// [`ModelError::Damaged`] and [`ModelError::Io`] name the file.
+    /// [`ModelError::Damaged`], [`ModelError::Torch`] and [`ModelError::Io`] name the file.
     pub fn load_weights(&self, path: &Path) -> Result<(), ModelError> {
-        let device = self.variables.first().map_or(Device::Cpu, |v| v.var.device().clone());
-        let values = weights::read(&self.net, path, &device)?;
+        self.replace(weights::read(&self.net, path, &self.device())?)
+    }
+
+    /// The same from the bytes of a file, which `path` names in errors.
+    ///
+    /// # Errors
+    /// As [`Model::load_weights`].
+    pub fn load_weights_from(&self, bytes: &[u8], path: &Path) -> Result<(), ModelError> {
+        self.replace(weights::parse(&self.net, bytes, path, &self.device())?)
+    }
+
+    fn device(&self) -> Device {
+        self.variables.first().map_or(Device::Cpu, |v| v.var.device().clone())
+    }
+
+    fn replace(&self, values: Vec<Tensor>) -> Result<(), ModelError> {
         for (variable, value) in self.variables.iter().zip(&values) {
             variable.var.set(value)?;
         }

@@ -16,7 +16,7 @@ pub(crate) struct TrainedArgs {
     /// Which of the run's checkpoints [default: best where there is one, else last]
     #[arg(long, requires = "run")]
     pub(crate) checkpoint: Option<CheckpointName>,
-    /// A safetensors file with PyTorch's names
+    /// A safetensors file with PyTorch's names, or what torch.save wrote of a state_dict
     #[arg(long, value_name = "FILE", requires = "model")]
     pub(crate) weights: Option<PathBuf>,
     /// The architecture of --weights; its own recipe's normalisation is used

@@ -1,0 +1,22 @@
+//! The program, for the tests that run it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The built program. Builds it once, with the features of the tests themselves, so that nothing
+/// below it is compiled a second time.
+pub(crate) fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        // This test lies in TARGET/debug/deps.
+        let this = std::env::current_exe().unwrap();
+        let target = this.ancestors().nth(3).unwrap();
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "--workspace", "--bin", "cifar"]);
+        build.args(["--features", "cifar-data/candle-datasets", "--target-dir"]).arg(target);
+        let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        assert!(status.success(), "cargo build --workspace --bin cifar: {status}");
+        target.join("debug/cifar")
+    })
+}
