@@ -27,6 +27,12 @@ pub enum ExportError {
         /// The first such value.
         value: f32,
     },
+    /// A layer whose name cannot stand in code.
+    #[error("the layer name `{name}` cannot be an attribute of a TorchScript class; rename it")]
+    Name {
+        /// The name.
+        name: String,
+    },
     /// The bytes are not a file of the format, or not one of this program.
     #[error("not a whole {format} file of this program ({reason}); export it again")]
     Damaged {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ExportError, Metadata, Reread, Subject, safetensors};
+use crate::{ExportError, Metadata, Reread, Subject, safetensors, torchscript};
 
 /// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,16 +10,19 @@ use crate::{ExportError, Metadata, Reread, Subject, safetensors};
 pub enum Format {
     /// Tensors alone, under the names of PyTorch's `state_dict`.
     Safetensors,
+    /// An archive that `torch.jit.load` opens.
+    TorchScript,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Safetensors];
+    pub const ALL: [Self; 2] = [Self::Safetensors, Self::TorchScript];
 
     /// Its name in commands and manifests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Safetensors => "safetensors",
+            Self::TorchScript => "torchscript",
         }
     }
 
@@ -30,6 +33,7 @@ impl Format {
     pub fn write(self, subject: &Subject, metadata: &Metadata) -> Result<Vec<u8>, ExportError> {
         match self {
             Self::Safetensors => safetensors::write(subject, metadata),
+            Self::TorchScript => torchscript::write(subject, metadata),
         }
     }
 
@@ -41,6 +45,7 @@ impl Format {
     pub fn reread(self, bytes: &[u8], subject: &Subject) -> Result<Box<dyn Reread>, ExportError> {
         match self {
             Self::Safetensors => safetensors::reread(bytes, &subject.net),
+            Self::TorchScript => torchscript::reread(bytes),
         }
     }
 }

@@ -17,6 +17,7 @@ mod options;
 mod reread;
 mod safetensors;
 mod subject;
+mod torchscript;
 
 pub use check::{Check, Comparison, Tolerance};
 pub use draft::Draft;
