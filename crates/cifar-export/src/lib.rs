@@ -31,4 +31,6 @@ pub use reread::Reread;
 pub use subject::Subject;
 
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod test_models;
