@@ -20,21 +20,15 @@ from reference import MODELS
 N_SINGLE = 4
 
 
-def load(path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated in favour of torch.export
-        return torch.jit.load(path)
-
-
 @torch.no_grad()
 def logits(path, images):
-    module = load(path)
+    module = torch.jit.load(path)
     assert not module.training, f"{path} does not begin in evaluation mode"
     return {
         "whole": module(images),
         "single": torch.cat([module(image[None]) for image in images[:N_SINGLE]]),
-        "frozen": torch.jit.freeze(load(path))(images),
-        "optimized": torch.jit.optimize_for_inference(load(path))(images),
+        "frozen": torch.jit.freeze(torch.jit.load(path))(images),
+        "optimized": torch.jit.optimize_for_inference(torch.jit.load(path))(images),
     }
 
 
@@ -47,6 +41,7 @@ def metadata(path):
 @torch.no_grad()
 def main(model, folder):
     torch.set_num_threads(2)
+    warnings.simplefilter("ignore", FutureWarning)  # TorchScript gives way to torch.export
     inputs = load_file(folder / "inputs.safetensors")
     found = {}
     for name, images in [("plain", "images"), ("folded", "images"), ("half", "images"), ("bytes", "pixels")]:
@@ -58,7 +53,7 @@ def main(model, folder):
     save_file(eager.state_dict(), folder / "back.safetensors")
     found["eager"] = eager(inputs["images"])
 
-    scripted = load(folder / "plain.pt")
+    scripted = torch.jit.load(folder / "plain.pt")
     wanted = eager.state_dict()
     assert list(scripted.state_dict()) == list(wanted), "names and order of the state_dict"
     for name, tensor in scripted.state_dict().items():
