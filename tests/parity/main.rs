@@ -3,9 +3,10 @@
 //! `reference.py` beside this file is the other side. Both read `cases.json`; the Rust side
 //! writes first weights and images, PyTorch answers with what it computes from them, and here
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
-//! buffer after ten optimiser steps; besides, what explains a prediction. `metrics.py` does the same
-//! for the figures of an evaluation, with scikit-learn; `checkpoint.py` trains a network and saves it in
-//! each of PyTorch's ways, for the program to evaluate. Run it with `cargo xtask parity`, which brings
+//! buffer after ten optimiser steps; besides, what explains a prediction. `export.py` opens exported
+//! files. `metrics.py` does the same for the figures of an evaluation, with scikit-learn;
+//! `checkpoint.py` trains a network and saves it in each of PyTorch's ways, for the program to
+//! evaluate. Run it with `cargo xtask parity`, which brings
 //! the Python.
 
 #![expect(
@@ -21,6 +22,7 @@ mod case;
 mod checkpoint;
 mod compare;
 mod explanations;
+mod export;
 mod metrics;
 mod schedules;
 
@@ -63,6 +65,15 @@ fn check_explanation(name: &str) {
     case.write(&folder);
     run_python("reference.py", &[Path::new("explain"), &folder.join("case.json"), &folder]);
     explanations::compare(&case, &folder);
+}
+
+/// The network of a case after its training, as files for other runtimes.
+fn check_export(name: &str) {
+    let case = Case::named(name);
+    let folder = exchange(&format!("export-{name}"));
+    let model = export::write(&case, &folder);
+    run_python("export.py", &[Path::new(&case.model), &folder]);
+    export::compare(&case, &model, &folder);
 }
 
 #[test]
@@ -144,6 +155,24 @@ fn airbench94_parts() {
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn explanation_of_small_resnet() {
     check_explanation("small-resnet-momentum");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn export_of_simplenet() {
+    check_export("simplenet-sgd");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn export_of_small_resnet() {
+    check_export("small-resnet-momentum");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn export_of_airnet94() {
+    check_export("airnet94-nesterov-smoothing");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod built;
 mod dashboard;
 mod debugging;
 mod explain;
+mod exports;
 mod full_disk;
 mod guide;
 mod importing;

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod explain;
+mod export;
 mod export_data;
 mod import;
 mod lr_find;
@@ -17,6 +18,7 @@ use clap_complete::Shell;
 
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
+pub(crate) use export::{ExportArgs, VerifyArgs};
 pub(crate) use export_data::{ExportDataArgs, PartName};
 pub(crate) use import::ImportArgs;
 pub(crate) use lr_find::LrFindArgs;
@@ -59,6 +61,8 @@ impl Cli {
             Command::Plot(args) => args.json,
             Command::Explain(args) => args.json,
             Command::Import(args) => args.json,
+            Command::Export(args) => args.proof.json,
+            Command::Verify(args) => args.proof.json,
             Command::Report(args) => args.json,
             Command::Compare(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
@@ -88,6 +92,10 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Bring weights from PyTorch: torch.save's or TorchScript's file to safetensors
     Import(ImportArgs),
+    /// Write a trained network as a file for other runtimes, and prove that it answers the same
+    Export(ExportArgs),
+    /// Prove again that an exported file answers as its run's network does
+    Verify(VerifyArgs),
     /// Write what a run did as one web page: figures, curves, mistakes with their pictures
     Report(ReportArgs),
     /// Compare runs: a table, and a web page with their curves
