@@ -80,7 +80,7 @@ impl Operator {
             | Self::Sigmoid => Vec::new(),
             Self::AveragePool(window) | Self::MaxPool(window) => window.attributes().into(),
             Self::BatchNormalization { epsilon } => vec![float("epsilon", epsilon)],
-            Self::Cast => vec![int("to", DataType::Float.into())],
+            Self::Cast => vec![int("to", (DataType::Float as i32).into())],
             Self::Conv { window, padding, groups } => {
                 let [kernel, strides] = window.attributes();
                 vec![int("group", groups), kernel, ints("pads", &[padding; 4]), strides]
@@ -188,7 +188,8 @@ mod tests {
         assert_eq!(Operator::read("Add", &[int("axis", 1)]), None);
         assert_eq!(Operator::read("Cast", &[int("to", 10)]), None);
         assert_eq!(Operator::read("Flatten", &[]), None);
-        let conv = Operator::Conv { window: Window { kernel: 3, stride: 1 }, padding: 1, groups: 1 };
+        let conv =
+            Operator::Conv { window: Window { kernel: 3, stride: 1 }, padding: 1, groups: 1 };
         for left_out in 0..4 {
             let mut attributes = conv.attributes();
             attributes.remove(left_out);

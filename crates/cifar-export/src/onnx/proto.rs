@@ -12,8 +12,6 @@ pub(super) struct Model {
     pub(super) ir_version: Option<i64>,
     #[prost(string, optional, tag = "2")]
     pub(super) producer_name: Option<String>,
-    #[prost(string, optional, tag = "3")]
-    pub(super) producer_version: Option<String>,
     #[prost(string, optional, tag = "6")]
     pub(super) doc_string: Option<String>,
     #[prost(message, optional, tag = "7")]

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use prost::Message;
-use rten::{Model as Runtime, ModelOptions, RunOptions, ThreadPool, Value, ValueOrView, op_registry};
-use rten_tensor::prelude::*;
+use rten::{
+    Model as Runtime, ModelOptions, RunOptions, ThreadPool, Value, ValueOrView, op_registry,
+};
 use rten_tensor::Tensor as RtenTensor;
+use rten_tensor::prelude::*;
 
 use super::proto::Model;
 use super::structure::{Interface, check};
@@ -63,7 +65,7 @@ impl OnnxModel {
         } else {
             Value::from(RtenTensor::from_data(dims, flat.to_vec1::<f32>()?)).into()
         };
-        let options = RunOptions { thread_pool: Some(self.threads.clone()), ..RunOptions::default() };
+        let options = RunOptions::default().with_thread_pool(Some(self.threads.clone()));
         let failed = |error: &dyn std::fmt::Display| damaged(format!("rten: {error}"));
         let logits = self.runtime.run_one(images, Some(options)).map_err(|error| failed(&error))?;
         let logits: RtenTensor<f32> = logits.try_into().map_err(|error| failed(&error))?;
@@ -73,7 +75,7 @@ impl OnnxModel {
 
 impl Reread for OnnxModel {
     fn logits(&self, images: &Tensor) -> Result<Tensor, ExportError> {
-        let Interface { input, takes_bytes, n_classes, n_values } = &self.interface;
+        let Interface { input, takes_bytes, n_classes, .. } = &self.interface;
         let dtype = if *takes_bytes { DType::U8 } else { DType::F32 };
         let n_images = images.dims().first().copied().unwrap_or(0);
         if images.dims().get(1..) != Some(input) || images.dtype() != dtype {
@@ -84,7 +86,7 @@ impl Reread for OnnxModel {
             ))
             .into());
         }
-        let at_once = (VALUES_AT_ONCE / n_values.max(&1)).max(1);
+        let at_once = images_at_once(&self.interface);
         let mut logits = Vec::with_capacity(n_images * n_classes);
         for start in (0..n_images).step_by(at_once) {
             let len = at_once.min(n_images - start);
@@ -92,4 +94,8 @@ impl Reread for OnnxModel {
         }
         Ok(Tensor::from_vec(logits, (n_images, *n_classes), &Device::Cpu)?)
     }
+}
+
+pub(super) fn images_at_once(interface: &Interface) -> usize {
+    (VALUES_AT_ONCE / interface.n_values.max(1)).max(1)
 }

@@ -33,7 +33,6 @@ use Field::{Bytes, Float, Message, Number, Text};
 const MODEL: Fields = &[
     (1, Number),
     (2, Text),
-    (3, Text),
     (6, Text),
     (7, Message(GRAPH)),
     (8, Message(&[(1, Text), (2, Number)])),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::operator::{Operator, Window};
-use super::proto::{DataType, Graph, Model, Node, OperatorSetId, Tensor, ValueInfo};
+use super::proto::{DataType, Model, Node, OperatorSetId, Tensor, ValueInfo};
 use super::write::value_info;
 use super::{INPUT, IR_VERSION, OPSET, OUTPUT, damaged};
 use crate::ExportError;
@@ -51,9 +51,10 @@ pub(super) fn check(model: &Model) -> Result<Interface, ExportError> {
     for node in &graph.node {
         values.node(node)?;
     }
-    let logits = values.by_name.get(OUTPUT).filter(|value| {
-        value.per_image && value.r#type == DataType::Float && value.dims == output
-    });
+    let logits = values
+        .by_name
+        .get(OUTPUT)
+        .filter(|value| value.per_image && value.r#type == DataType::Float && value.dims == output);
     let (Some(_), &[n_classes]) = (logits, &output[..]) else {
         return Err(damaged(format!("`{OUTPUT}` is not one row of scores for each image")));
     };
@@ -78,9 +79,10 @@ impl Value {
 fn batched(info: &ValueInfo, name: &str) -> Result<(DataType, Vec<usize>), ExportError> {
     let tensor = info.r#type.as_ref().and_then(|r#type| r#type.tensor_type.as_ref());
     let dims = tensor.and_then(|tensor| tensor.shape.as_ref()).map_or(&[][..], |shape| &shape.dim);
-    let dims = dims.iter().skip(1).map(|dim| dim.dim_value.and_then(positive)).collect();
+    let dims = dims.iter().skip(1).map(|dim| dim.dim_value.and_then(positive));
+    let dims: Option<Vec<usize>> = dims.collect();
     let wrong = || damaged(format!("`{name}` is not a batch of a fixed shape"));
-    let dims: Vec<usize> = Option::from_iter::<Vec<Option<usize>>>(dims).ok_or_else(wrong)?;
+    let dims: Vec<usize> = dims.ok_or_else(wrong)?;
     let r#type = match tensor.and_then(|tensor| tensor.elem_type) {
         Some(number) => DataType::try_from(number).map_err(|_| wrong())?,
         None => return Err(wrong()),

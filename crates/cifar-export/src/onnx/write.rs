@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Tensor};
-use cifar_net::{Activation, BatchNorm2d, Conv2d, Layer, Linear, Node as NetNode, Residual};
 use cifar_net::child_path;
+use cifar_net::{Activation, BatchNorm2d, Conv2d, Layer, Linear, Node as NetNode, Residual};
 
 use super::operator::{Operator, Window};
 use super::proto::{
@@ -42,11 +42,11 @@ pub(super) fn model(subject: &Subject, metadata: &Metadata) -> Result<Model, Exp
     let doc = Some("One score per class; softmax makes them probabilities.".to_owned());
     graph.output = vec![ValueInfo { doc_string: doc, ..logits }];
     let entries = metadata.entries(&subject.options)?.into_iter();
-    let entries = entries.map(|(key, value)| StringStringEntry { key: Some(key), value: Some(value) });
+    let entries =
+        entries.map(|(key, value)| StringStringEntry { key: Some(key), value: Some(value) });
     Ok(Model {
         ir_version: Some(IR_VERSION),
-        producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),
-        producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        producer_name: Some(metadata.producer.clone()),
         doc_string: Some(format!("{}, an image classifier", subject.net.name)),
         graph: Some(graph),
         opset_import: vec![OperatorSetId { domain: None, version: Some(OPSET) }],
@@ -101,7 +101,12 @@ impl Writer<'_> {
         Ok(self.operator(&format!("{path}/Conv"), operator, inputs))
     }
 
-    fn linear(&mut self, path: &str, linear: &Linear, input: String) -> Result<String, ExportError> {
+    fn linear(
+        &mut self,
+        path: &str,
+        linear: &Linear,
+        input: String,
+    ) -> Result<String, ExportError> {
         let inputs = self.with_weights(path, linear.bias, input)?;
         Ok(self.operator(&format!("{path}/Gemm"), Operator::Gemm, inputs))
     }
