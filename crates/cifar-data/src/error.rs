@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::pickle::PickleError;
+use cifar_pickle::PickleError;
 
 /// Why data cannot be opened, read, split or loaded.
 #[derive(Debug, thiserror::Error)]

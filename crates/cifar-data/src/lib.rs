@@ -30,7 +30,7 @@ pub mod image_file;
 #[cfg(feature = "candle-datasets")]
 pub mod interop;
 mod loader;
-mod pickle;
+mod numpy;
 mod python;
 mod records;
 mod seed;
@@ -39,6 +39,7 @@ mod transform;
 mod verify;
 
 pub use batch::Batch;
+pub use cifar_pickle::PickleError;
 pub use cifar10::{Cifar10, Format};
 pub use dataset::{CHANNELS, ChannelStatistics, Dataset, IMAGE_LEN, PLANE_LEN, SIDE};
 pub use duplicates::Duplicates;
@@ -46,7 +47,6 @@ pub use error::DataError;
 pub use facts::{BATCH_NAMES, CLASS_NAMES, TEST_BATCH, TRAIN_BATCHES};
 pub use image_file::{ImageFile, ImageFileError};
 pub use loader::{Batches, Loader, LoaderConfig, Preparation};
-pub use pickle::PickleError;
 pub use records::{RECORD_LEN, Records, read_records};
 pub use seed::{epoch_order, sample_seed};
 pub use split::{Split, stratified_split};

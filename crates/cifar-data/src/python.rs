@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use cifar_pickle::{PickleError, Value};
+
 use crate::dataset::IMAGE_LEN;
 use crate::error::DataError;
-use crate::pickle::{self, PickleError, Value};
+use crate::numpy::{self, Object};
 use crate::records::{RECORD_LEN, checked_label};
 
 /// Largest pickle that is read: a batch has 31 MB, mostly its pictures.
@@ -18,8 +20,10 @@ pub(crate) const MAX_PICKLE_LEN: u64 = 64 << 20;
 pub(crate) fn to_records(pickle: &[u8], path: &Path, n: usize) -> Result<Vec<u8>, DataError> {
     let refused = |source| DataError::Pickle { path: path.to_owned(), source };
     let content = |text: String| refused(PickleError::Content(text));
-    let batch = pickle::load(pickle).map_err(refused)?;
-    let Some(Value::Array(data)) = batch.get("data") else {
+    let batch = numpy::load(pickle).map_err(refused)?;
+    let heap = &batch.heap;
+    let data = numpy::get(&batch, "data").and_then(|data| heap.object(data));
+    let Some(Object::Array(data)) = data else {
         return Err(content("it has no array `data`".to_owned()));
     };
     if (data.n_rows, data.n_columns) != (n, IMAGE_LEN) {
@@ -30,7 +34,7 @@ pub(crate) fn to_records(pickle: &[u8], path: &Path, n: usize) -> Result<Vec<u8>
     let Some(images) = images else {
         return Err(content(format!("`data` does not hold {n} × {IMAGE_LEN} bytes")));
     };
-    let Some(Value::List(labels)) = batch.get("labels") else {
+    let Some(labels) = numpy::get(&batch, "labels").and_then(|labels| heap.list(labels)) else {
         return Err(content("it has no list `labels`".to_owned()));
     };
     if labels.len() != n {
@@ -51,14 +55,15 @@ pub(crate) fn to_records(pickle: &[u8], path: &Path, n: usize) -> Result<Vec<u8>
 /// The names of the classes, from `batches.meta`.
 pub(crate) fn class_names(pickle: &[u8], path: &Path) -> Result<Vec<String>, DataError> {
     let refused = |source| DataError::Pickle { path: path.to_owned(), source };
-    let meta = pickle::load(pickle).map_err(refused)?;
-    let Some(Value::List(names)) = meta.get("label_names") else {
+    let meta = numpy::load(pickle).map_err(refused)?;
+    let names = numpy::get(&meta, "label_names").and_then(|names| meta.heap.list(names));
+    let Some(names) = names else {
         let text = "it has no list `label_names`".to_owned();
         return Err(refused(PickleError::Content(text)));
     };
-    let text = |name: &Value<'_>| match name {
-        Value::Bytes(name) | Value::Latin1(name) => String::from_utf8_lossy(name).into_owned(),
-        other => format!("{other:?}"),
+    let text = |name: &Value<'_>| match numpy::bytes(&meta.heap, *name) {
+        Some(name) => String::from_utf8_lossy(name).into_owned(),
+        None => format!("{name:?}"),
     };
     Ok(names.iter().map(text).collect())
 }

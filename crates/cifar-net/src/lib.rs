@@ -57,7 +57,7 @@ pub use layer::{
     Sequential, WeightInit,
 };
 pub use net::{Net, Step};
-pub use parameters::{Init, ParameterKind, ParameterSpec};
+pub use parameters::{Init, ParameterKind, ParameterSpec, child_path};
 pub use shape::FeatureShape;
 pub use stage::Stage;
 pub use summary::LayerSummary;

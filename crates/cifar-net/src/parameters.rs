@@ -168,8 +168,8 @@ pub(crate) fn n_parameters(specs: &[ParameterSpec]) -> usize {
     counted.map(ParameterSpec::n_values).sum()
 }
 
-/// `parent.name`, or `name` at the root.
-pub(crate) fn child_path(parent: &str, name: &str) -> String {
+/// `parent.name`, or `name` at the root: how paths and tensor names are put together.
+pub fn child_path(parent: &str, name: &str) -> String {
     if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
 }
 

@@ -35,8 +35,14 @@ pub(super) const TABLE: &[Row] = &[
         because: "kernels take slices and know neither candle nor any crate above them",
     },
     Row {
+        name: "cifar-pickle",
+        may_use: &[],
+        externals: Externals::Only(&["thiserror"]),
+        because: "a reader of untrusted files is easiest to trust alone",
+    },
+    Row {
         name: "cifar-data",
-        may_use: &["cifar-kernels"],
+        may_use: &["cifar-kernels", "cifar-pickle"],
         externals: Externals::Any,
         because: "data knows no model, no metric and no training",
     },
@@ -60,7 +66,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "cifar-models",
-        may_use: &["cifar-net"],
+        may_use: &["cifar-pickle", "cifar-net"],
         externals: Externals::Any,
         because: "models are graphs and weights; they know no files of images and no training",
     },
@@ -72,7 +78,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "cifar-export",
-        may_use: &["cifar-net", "cifar-models"],
+        may_use: &["cifar-pickle", "cifar-net", "cifar-models"],
         externals: Externals::Any,
         because: "export walks a graph; it does not train and reads no data set",
     },

@@ -1,5 +1,5 @@
 use super::*;
-use crate::pickle::writer::{self, Dialect};
+use crate::numpy::writer::{self, Dialect};
 use crate::records::RECORD_LEN;
 use cifar_testkit::write_synthetic;
 use flate2::Compression;

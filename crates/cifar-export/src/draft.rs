@@ -1,0 +1,96 @@
+//! A file that is not in its place until it is proven.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::{ExportError, Manifest};
+
+/// Bytes on their way to a path: on disk in its folder under a hidden name, which goes when the
+/// draft is dropped.
+#[derive(Debug)]
+pub struct Draft {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Draft {
+    /// Writes `bytes` to the disk, flushed, for the place `path`.
+    ///
+    /// # Errors
+    /// [`ExportError::Place`] where `path` is a folder or its folder is missing; [`ExportError::Io`].
+    pub fn write(path: &Path, bytes: &[u8]) -> Result<Self, ExportError> {
+        let refused = |reason: String| ExportError::Place { path: path.to_owned(), reason };
+        if path.is_dir() || path.file_name().is_none() {
+            return Err(refused("that is a folder, name a file in it".to_owned()));
+        }
+        let folder = folder_of(path);
+        if !folder.is_dir() {
+            let reason = format!("the folder {} does not exist, create it first", folder.display());
+            return Err(refused(reason));
+        }
+        let written = temporary(folder, bytes).map_err(io_error("write", path))?;
+        Ok(Self { path: path.to_owned(), file: written })
+    }
+
+    /// The bytes as they are on the disk.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`].
+    pub fn read_back(&self) -> Result<Vec<u8>, ExportError> {
+        fs::read(self.file.path()).map_err(io_error("read", self.file.path()))
+    }
+
+    /// Moves file and manifest to their places, replacing what is there.
+    ///
+    /// # Errors
+    /// [`ExportError::Io`]; where the manifest cannot be written, the file is not there either.
+    pub fn place(self, manifest: &Manifest) -> Result<(), ExportError> {
+        let beside = Manifest::path_of(&self.path);
+        let mut json = serde_json::to_vec_pretty(manifest).map_err(io::Error::from);
+        if let Ok(json) = &mut json {
+            json.push(b'\n');
+        }
+        let folder = folder_of(&self.path);
+        let described = json.and_then(|json| temporary(folder, &json));
+        let described = described.map_err(io_error("write", &beside))?;
+        let moved = |file: NamedTempFile, path: &Path| {
+            file.persist(path).map(drop).map_err(|e| io_error("write", path)(e.error))
+        };
+        moved(described, &beside)?;
+        moved(self.file, &self.path)?;
+        sync_folder(folder).map_err(io_error("write", &self.path))
+    }
+}
+
+/// A flushed file in `folder`, as open to others as any new file of the user's.
+fn temporary(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".export.tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What the user's umask takes away is taken away from this too.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// The parent of a bare file name is empty and means the current folder.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the renames themselves durable; only Unix can open a folder for that.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ExportError {
+    move |source| ExportError::Io { action, path: path.to_owned(), source }
+}
