@@ -46,7 +46,6 @@ def session(file):
     options.intra_op_num_threads = 2
     # Threads that wait otherwise spin, which starves whatever else runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 1  # warnings would tell of initialisers that nothing uses
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
