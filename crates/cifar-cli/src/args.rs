@@ -2,6 +2,7 @@
 
 mod doctor;
 mod explain;
+mod export;
 mod lr_find;
 mod report;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use explain::ExplainArgs;
+pub(crate) use export::{ExportArgs, VerifyArgs};
 pub(crate) use lr_find::LrFindArgs;
 pub(crate) use report::{CompareArgs, ReportArgs};
 
@@ -48,6 +50,8 @@ impl Cli {
             Command::Eval(args) => args.json,
             Command::Plot(args) => args.json,
             Command::Explain(args) => args.json,
+            Command::Export(args) => args.proof.json,
+            Command::Verify(args) => args.proof.json,
             Command::Report(args) => args.json,
             Command::Compare(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
@@ -71,6 +75,10 @@ pub(crate) enum Command {
     Plot(PlotArgs),
     /// Draw why a network took a picture for what it did
     Explain(ExplainArgs),
+    /// Write a trained network as a file for other runtimes, and prove that it answers the same
+    Export(ExportArgs),
+    /// Prove again that an exported file answers as its run's network does
+    Verify(VerifyArgs),
     /// Write what a run did as one web page: figures, curves, mistakes with their pictures
     Report(ReportArgs),
     /// Compare runs: a table, and a web page with their curves

@@ -7,6 +7,7 @@ pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod lr_find;
 pub(crate) mod models;
 pub(crate) mod plot;

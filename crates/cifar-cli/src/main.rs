@@ -11,6 +11,7 @@ mod interrupt;
 mod logged;
 mod pictures;
 mod progress;
+mod proof;
 mod recipe_keys;
 mod recipes;
 mod record;
@@ -55,6 +56,10 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => commands::eval::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Plot(args) => commands::plot::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => commands::explain::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Export(args) => commands::export::run(args, console).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => {
+            commands::export::verify(args, console).map(|()| ExitCode::SUCCESS)
+        }
         Command::Report(args) => commands::report::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => commands::compare::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),

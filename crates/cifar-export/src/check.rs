@@ -100,8 +100,10 @@ impl Comparison {
         for ((want, got), &label) in rows(expected)?.iter().zip(&rows(got)?).zip(labels) {
             for (want, got) in want.iter().zip(got) {
                 let difference = f64::from((want - got).abs());
-                // `f64::max` would drop a NaN.
-                self.max = if difference.is_nan() { difference } else { self.max.max(difference) };
+                // A NaN stays, which `f64::max` would drop.
+                if difference > self.max || difference.is_nan() {
+                    self.max = difference;
+                }
                 self.sum += difference;
             }
             let predicted = likeliest(got);

@@ -41,15 +41,15 @@ impl Format {
         }
     }
 
-    /// A file's bytes as something that can be run. `subject` serves only formats without a graph,
-    /// for their architecture.
+    /// A file's bytes as something that can be run. `subject` says what the format does not: the
+    /// size of images, and for a format without a graph the architecture.
     ///
     /// # Errors
     /// [`ExportError::Damaged`] where they are not what [`Format::write`] would write.
     pub fn reread(self, bytes: &[u8], subject: &Subject) -> Result<Box<dyn Reread>, ExportError> {
         match self {
             Self::Safetensors => safetensors::reread(bytes, &subject.net),
-            Self::TorchScript => torchscript::reread(bytes),
+            Self::TorchScript => torchscript::reread(bytes, &subject.net),
             Self::Onnx => onnx::reread(bytes),
         }
     }

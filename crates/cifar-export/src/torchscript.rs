@@ -13,10 +13,12 @@
 mod archive;
 mod modules;
 mod pickle;
+mod reread;
 mod source;
 
 use crate::{ExportError, Metadata, Subject};
 use archive::Record;
+pub(crate) use reread::reread;
 
 const FORMAT: &str = "torchscript";
 
@@ -51,3 +53,6 @@ pub(crate) fn write(subject: &Subject, metadata: &Metadata) -> Result<Vec<u8>, E
     ]);
     archive::write(&subject.net.name, &records)
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,15 @@ pub(crate) struct View {
 }
 
 impl TestTimeAugmentation {
+    /// As recipes name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Mirror => "mirror",
+            Self::MirrorTranslate => "mirror-translate",
+        }
+    }
+
     /// All views; their shares add up to 1.
     pub(crate) fn views(self) -> Vec<View> {
         let shifts: &[(i32, f32)] = match self {

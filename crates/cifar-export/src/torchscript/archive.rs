@@ -1,10 +1,11 @@
 //! The zip file.
 
-use std::io::{Cursor, Write};
+use std::collections::HashMap;
+use std::io::{Cursor, Read, Write};
 
 use candle_core::{DType, Tensor};
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use crate::ExportError;
 
@@ -42,11 +43,58 @@ pub(super) fn tensor_bytes(tensor: &Tensor) -> Result<Vec<u8>, ExportError> {
     let flat = tensor.flatten_all()?;
     Ok(match tensor.dtype() {
         DType::F32 => flat.to_vec1::<f32>()?.into_iter().flat_map(f32::to_le_bytes).collect(),
-        DType::F16 => flat.to_vec1::<half::f16>()?.into_iter().flat_map(half::f16::to_le_bytes).collect(),
+        DType::F16 => {
+            flat.to_vec1::<half::f16>()?.into_iter().flat_map(half::f16::to_le_bytes).collect()
+        }
         DType::I64 => flat.to_vec1::<i64>()?.into_iter().flat_map(i64::to_le_bytes).collect(),
         dtype => {
             let op = "write to an archive";
             return Err(candle_core::Error::UnsupportedDTypeForOp(dtype, op).into());
         }
     })
+}
+
+/// The records of an archive by their names below its root folder.
+///
+/// Only records as [`write`] leaves them are read: not compressed, so that together they are no larger
+/// than the file; all below one folder; none twice.
+pub(super) fn read(bytes: &[u8]) -> Result<HashMap<String, Vec<u8>>, String> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
+    let mut records = HashMap::new();
+    let (mut root, mut left) = (None, bytes.len() as u64);
+    for at in 0..archive.len() {
+        let mut record = archive.by_index(at).map_err(|error| error.to_string())?;
+        let name = record.name().map_err(|error| error.to_string())?.into_owned();
+        let refused = |why: &str| Err(format!("record `{}` {why}", name.escape_default()));
+        if record.compression() != CompressionMethod::Stored {
+            return refused("is compressed, which no file of this program is");
+        }
+        let Some((folder, inner)) = name.split_once('/') else {
+            return refused("is in no folder");
+        };
+        if record.enclosed_name().is_none()
+            || name.split('/').any(|part| matches!(part, "" | "." | ".."))
+        {
+            return refused("leads out of its archive");
+        }
+        if *root.get_or_insert_with(|| folder.to_owned()) != folder {
+            return refused("is in another folder than the first");
+        }
+        if record.size() > left {
+            return refused("is larger than the file it is in");
+        }
+        left -= record.size();
+        let record_len = record.size();
+        let mut content = Vec::with_capacity(record_len as usize);
+        // A byte more shows a record that is longer than it says.
+        let mut limited = (&mut record).take(record_len + 1);
+        limited.read_to_end(&mut content).map_err(|error| format!("record `{name}`: {error}"))?;
+        if content.len() as u64 != record_len {
+            return refused("is not as long as it says");
+        }
+        if records.insert(inner.to_owned(), content).is_some() {
+            return refused("is there twice");
+        }
+    }
+    Ok(records)
 }

@@ -101,7 +101,9 @@ impl Describe {
     /// A layer without children.
     fn plain(&mut self, layer: &Layer) -> Module {
         let specs = layer.parameters();
-        let kind_of = |kind| move |spec: &&cifar_net::ParameterSpec| (spec.kind == ParameterKind::Buffer) == kind;
+        let kind_of = |kind| {
+            move |spec: &&cifar_net::ParameterSpec| (spec.kind == ParameterKind::Buffer) == kind
+        };
         let mut body = Body::of("input");
         specs.iter().filter(kind_of(false)).for_each(|spec| body.parameter(&spec.name));
         specs.iter().filter(kind_of(true)).for_each(|spec| body.buffer(&spec.name));
@@ -121,7 +123,7 @@ impl Describe {
             Dtype::F16 => format!("torch.to(self.weight, {FLOAT})"),
         };
         let pool = "[self.kernel_size, self.kernel_size], [self.stride, self.stride], [0, 0]";
-        body.line(match layer {
+        let result = match layer {
             Layer::Conv2d(conv) => format!(
                 "return torch.conv2d(input, {weight}, {}, [self.stride, self.stride], \
                  [self.padding, self.padding], [1, 1], self.groups)",
@@ -146,7 +148,8 @@ impl Describe {
             Layer::Flatten => "return torch.flatten(input, 1)".to_owned(),
             Layer::Scale(_) => "return torch.mul(input, self.factor)".to_owned(),
             Layer::Sequential(_) | Layer::Residual(_) => return,
-        });
+        };
+        body.line(result);
     }
 }
 
@@ -209,7 +212,11 @@ fn class_name(name: &str) -> String {
     let joined: String = words.map(capital).collect();
     let joined = joined.replace("net", "Net");
     // A class's name begins with a letter.
-    if joined.starts_with(|c: char| c.is_ascii_alphabetic()) { joined } else { format!("Net{joined}") }
+    if joined.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        joined
+    } else {
+        format!("Net{joined}")
+    }
 }
 
 /// How a child is reached.

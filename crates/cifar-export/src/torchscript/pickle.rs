@@ -65,7 +65,7 @@ impl Pickle<'_> {
         self.bytes.extend(b"tQ");
         self.int(0);
         self.tuple(tensor.dims());
-        self.tuple(&tensor.shape().stride_contiguous());
+        self.tuple(tensor.stride());
         self.bool(requires_grad);
         self.global("collections", "OrderedDict");
         self.bytes.extend(b")RtR");

@@ -1,0 +1,79 @@
+//! The test images, and what a network and a file make of them.
+
+use std::sync::Arc;
+
+use candle_core::{Device, ModuleT, Tensor};
+use cifar_data::Dataset;
+use cifar_export::{Comparison, Options, Reread};
+use cifar_models::Model;
+use cifar_train::Recipe;
+
+use crate::args::SourceArgs;
+use crate::console::Console;
+use crate::session;
+
+/// What a file is compared with its network on.
+pub(crate) struct Proof {
+    images: Arc<Dataset>,
+    recipe: Recipe,
+}
+
+impl Proof {
+    /// The test images, fetched where that is allowed and needed.
+    pub(crate) fn open(
+        source: &SourceArgs,
+        recipe: &Recipe,
+        console: &mut Console,
+    ) -> anyhow::Result<Self> {
+        let images = Arc::new(session::open_data(source, console)?.test()?);
+        Ok(Self { images, recipe: recipe.clone() })
+    }
+
+    pub(crate) fn class_names(&self) -> &[String] {
+        self.images.class_names()
+    }
+
+    /// The logits of `model`, batch by batch, each image seen once and all computed in f32; and the
+    /// share of images that it classifies rightly.
+    pub(crate) fn expected(&self, model: &Model) -> anyhow::Result<(Vec<Tensor>, f64)> {
+        let (mut expected, mut n_right) = (Vec::new(), 0);
+        for batch in session::whole_eval_loader(&self.images, &self.recipe)?.epoch(0) {
+            let logits = model.module.forward_t(&batch.image_tensor(&Device::Cpu)?, false)?;
+            for (row, index) in logits.to_vec2::<f32>()?.iter().zip(&batch.indices) {
+                let label = usize::from(self.images.label(*index as usize));
+                n_right += usize::from(cifar_metrics::prediction(row).0 == label);
+            }
+            expected.push(logits);
+        }
+        Ok((expected, n_right as f64 / self.images.len() as f64))
+    }
+
+    /// The logits of `file`, which takes what `options` say, against those expected.
+    pub(crate) fn compare(
+        &self,
+        file: &dyn Reread,
+        options: &Options,
+        expected: &[Tensor],
+    ) -> anyhow::Result<Comparison> {
+        let mut comparison = Comparison::default();
+        let loader = session::whole_eval_loader(&self.images, &self.recipe)?;
+        for (batch, expected) in loader.epoch(0).zip(expected) {
+            let images = match options.preprocess {
+                None => batch.image_tensor(&Device::Cpu)?,
+                Some(_) => self.pixels(&batch.indices)?,
+            };
+            let labels: Vec<u8> =
+                batch.indices.iter().map(|&index| self.images.label(index as usize)).collect();
+            comparison.add(expected, &file.logits(&images)?, &labels)?;
+        }
+        Ok(comparison)
+    }
+
+    /// RGB bytes `(N, 32, 32, 3)`, as an image file is decoded to.
+    fn pixels(&self, indices: &[u32]) -> anyhow::Result<Tensor> {
+        let planes: Vec<u8> =
+            indices.iter().flat_map(|&index| self.images.image(index as usize)).copied().collect();
+        let planes = Tensor::from_vec(planes, (indices.len(), 3, 32, 32), &Device::Cpu)?;
+        Ok(planes.permute((0, 2, 3, 1))?.contiguous()?)
+    }
+}
