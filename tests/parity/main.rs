@@ -4,9 +4,9 @@
 //! writes first weights and images, PyTorch answers with what it computes from them, and here
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
 //! buffer after ten optimiser steps; besides, what explains a prediction. `export.py` opens exported
-//! files. `metrics.py` does the same for the figures of an evaluation, with scikit-learn;
-//! `checkpoint.py` trains a network and saves it in each of PyTorch's ways, for the program to
-//! evaluate. Run it with `cargo xtask parity`, which brings
+//! files, `onnx_files.py` runs them in onnxruntime. `metrics.py` does the same for the figures of an
+//! evaluation, with scikit-learn; `checkpoint.py` trains a network and saves it in each of PyTorch's
+//! ways, for the program to evaluate. Run it with `cargo xtask parity`, which brings
 //! the Python.
 
 #![expect(
@@ -24,6 +24,7 @@ mod compare;
 mod explanations;
 mod export;
 mod metrics;
+mod onnx_files;
 mod schedules;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,13 @@ fn exchange(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("parity").join(name);
     std::fs::create_dir_all(&folder).expect("make the folder for exchanged files");
     folder
+}
+
+/// The network of a case as ONNX.
+fn check_onnx(name: &str) {
+    let (case, folder) = (Case::named(name), exchange(&format!("onnx-{name}")));
+    onnx_files::write(&case, &folder);
+    run_python("onnx_files.py", &[&folder]);
 }
 
 fn check(name: &str) {
@@ -149,6 +157,24 @@ fn airbench94_parts() {
     airbench94::write(&case, &folder);
     run_python("reference.py", &[Path::new("airbench94"), &folder.join("case.json"), &folder]);
     airbench94::compare(&case, &folder);
+}
+
+#[test]
+#[ignore = "needs onnxruntime; run `cargo xtask parity`"]
+fn onnx_of_simplenet() {
+    check_onnx("simplenet-sgd");
+}
+
+#[test]
+#[ignore = "needs onnxruntime; run `cargo xtask parity`"]
+fn onnx_of_small_resnet() {
+    check_onnx("small-resnet-silu");
+}
+
+#[test]
+#[ignore = "needs onnxruntime; run `cargo xtask parity`"]
+fn onnx_of_airnet94() {
+    check_onnx("airnet94-muon");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ExportError, Metadata, Reread, Subject, safetensors, torchscript};
+use crate::{ExportError, Metadata, Reread, Subject, onnx, safetensors, torchscript};
 
 /// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,17 +12,20 @@ pub enum Format {
     Safetensors,
     /// An archive that `torch.jit.load` opens.
     TorchScript,
+    /// A graph of operators for onnxruntime and other runtimes.
+    Onnx,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Safetensors, Self::TorchScript];
+    pub const ALL: [Self; 3] = [Self::Safetensors, Self::TorchScript, Self::Onnx];
 
     /// Its name in commands and manifests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Safetensors => "safetensors",
             Self::TorchScript => "torchscript",
+            Self::Onnx => "onnx",
         }
     }
 
@@ -34,6 +37,7 @@ impl Format {
         match self {
             Self::Safetensors => safetensors::write(subject, metadata),
             Self::TorchScript => torchscript::write(subject, metadata),
+            Self::Onnx => onnx::write(subject, metadata),
         }
     }
 
@@ -46,6 +50,7 @@ impl Format {
         match self {
             Self::Safetensors => safetensors::reread(bytes, &subject.net),
             Self::TorchScript => torchscript::reread(bytes, &subject.net),
+            Self::Onnx => onnx::reread(bytes),
         }
     }
 }

@@ -13,6 +13,7 @@ mod fold;
 mod format;
 mod manifest;
 mod metadata;
+mod onnx;
 mod options;
 mod reread;
 mod safetensors;
@@ -34,3 +35,5 @@ pub use subject::Subject;
 mod round_trip;
 #[cfg(test)]
 mod test_models;
+#[cfg(test)]
+mod test_nets;

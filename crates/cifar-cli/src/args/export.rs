@@ -13,6 +13,8 @@ pub(crate) enum FormatName {
     Safetensors,
     /// Code and tensors, for torch.jit.load in Python and C++
     Torchscript,
+    /// A graph of operators (opset 17), for onnxruntime and most deployers' tools
+    Onnx,
 }
 
 impl From<FormatName> for cifar_export::Format {
@@ -20,6 +22,7 @@ impl From<FormatName> for cifar_export::Format {
         match name {
             FormatName::Safetensors => Self::Safetensors,
             FormatName::Torchscript => Self::TorchScript,
+            FormatName::Onnx => Self::Onnx,
         }
     }
 }
@@ -46,6 +49,7 @@ const EXPORT_EXAMPLES: &str = "\
 Examples:
   cifar export --run runs/mine --format torchscript --out model.pt
   cifar export --run runs/mine --format torchscript --fold-bn --with-preprocess --out model.pt
+  cifar export --run runs/mine --format onnx --with-preprocess --out model.onnx
   cifar export --run runs/mine --format safetensors --dtype f16 --out model.safetensors
   cifar verify model.pt --run runs/mine
 
