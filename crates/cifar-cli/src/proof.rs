@@ -27,7 +27,8 @@ impl Proof {
         recipe: &Recipe,
         console: &mut Console,
     ) -> anyhow::Result<Self> {
-        let images = Arc::new(session::open_data(source, console)?.test()?);
+        let images = session::open_data(source, console)?.test(&recipe.class_names())?;
+        let images = Arc::new(images);
         Ok(Self { images, recipe: recipe.clone() })
     }
 
