@@ -27,3 +27,4 @@ mod predict;
 mod reports;
 mod rights;
 mod runs;
+mod series;

@@ -8,6 +8,8 @@ mod import;
 mod lr_find;
 mod predict;
 mod report;
+mod runs;
+mod seeds;
 mod trained;
 
 use std::path::PathBuf;
@@ -24,6 +26,8 @@ pub(crate) use import::ImportArgs;
 pub(crate) use lr_find::LrFindArgs;
 pub(crate) use predict::PredictArgs;
 pub(crate) use report::{CompareArgs, ReportArgs};
+pub(crate) use runs::RunsArgs;
+pub(crate) use seeds::SeedRange;
 pub(crate) use trained::TrainedArgs;
 
 const EXIT_CODES: &str = "\
@@ -64,6 +68,7 @@ impl Cli {
             Command::Export(args) => args.proof.json,
             Command::Verify(args) => args.proof.json,
             Command::Report(args) => args.json,
+            Command::Runs(args) => args.json,
             Command::Compare(args) => args.json,
             Command::Data(DataArgs { command: DataCommand::Show(args) }) => args.json,
             Command::Data(DataArgs { command: DataCommand::Fetch(_) | DataCommand::Export(_) }) => {
@@ -98,6 +103,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Write what a run did as one web page: figures, curves, mistakes with their pictures
     Report(ReportArgs),
+    /// List the runs below a folder and what came of them
+    Runs(RunsArgs),
     /// Compare runs: a table, and a web page with their curves
     Compare(CompareArgs),
     /// Look at the data
@@ -126,6 +133,7 @@ Examples:
   cifar train --max-steps 100                   stop after 100 steps, saved
   cifar train --data-dir photos --measure-normalization    your own photos/{train,test}/CLASS/*.jpg
   cifar train --resume runs/mine                go on where a run stopped
+  cifar train --recipe airnet94 --seeds 0..5    five runs, their mean and spread
   cifar train --tui                             watch it in the terminal
 
 Keys for --set are those of the recipe; every run writes its own to config.toml.
@@ -133,7 +141,7 @@ Keys for --set are those of the recipe; every run writes its own to config.toml.
 ";
 
 /// Arguments of `train`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = format!("{TRAIN_EXAMPLES}{EXIT_CODES}"))]
 pub(crate) struct TrainArgs {
     /// A recipe's name (simplenet, small-resnet, airnet94) or a TOML file
@@ -156,6 +164,15 @@ pub(crate) struct TrainArgs {
     /// Seed of initialisation, order, split and augmentation
     #[arg(long, conflicts_with = "resume")]
     pub(crate) seed: Option<u64>,
+    /// Train from each of these seeds, one run after another, and print mean and spread; the same
+    /// command goes on where a killed one was [default folder: runs/RECIPE-seeds]
+    #[arg(
+        long,
+        value_name = "A..B",
+        value_parser = seeds::parse,
+        conflicts_with_all = ["seed", "resume", "trace"]
+    )]
+    pub(crate) seeds: Option<SeedRange>,
     /// Normalise by the mean and standard deviation of the training images instead of the recipe's;
     /// config.toml gets the figures
     #[arg(long, conflicts_with = "resume")]

@@ -14,4 +14,5 @@ pub(crate) mod models;
 pub(crate) mod plot;
 pub(crate) mod predict;
 pub(crate) mod report;
+pub(crate) mod runs;
 pub(crate) mod train;

@@ -62,6 +62,7 @@ fn run(cli: &Cli, console: &mut Console) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => {
             commands::export::verify(args, console).map(|()| ExitCode::SUCCESS)
         }
+        Command::Runs(args) => commands::runs::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => commands::report::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => commands::compare::run(args, console).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => commands::data::run(args, console).map(|()| ExitCode::SUCCESS),

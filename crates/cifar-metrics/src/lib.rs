@@ -28,6 +28,7 @@ mod confusion;
 mod error;
 mod evaluation;
 mod score;
+mod spread;
 mod verdict;
 
 pub use calibration::{Calibration, CalibrationBin};
@@ -36,4 +37,5 @@ pub use confusion::{ConfusedPair, ConfusionMatrix};
 pub use error::MetricsError;
 pub use evaluation::{Evaluation, Evaluator};
 pub use score::{cross_entropy, first_maximum, prediction, ranking};
+pub use spread::Spread;
 pub use verdict::{Verdict, by_cell, least_sure_hits, surest_mistakes};

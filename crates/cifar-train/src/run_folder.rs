@@ -21,6 +21,8 @@ use crate::recipe::{Recipe, RecipeError};
 
 const CONFIG: &str = "config.toml";
 
+const LOCK: &str = "run.lock";
+
 /// A run's folder on disk.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -117,7 +119,7 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::InUse`] where another process has it.
     pub fn lock(&self) -> Result<RunLock, RunFolderError> {
-        let path = self.path.join("run.lock");
+        let path = self.path.join(LOCK);
         let options = fs::OpenOptions::new().create(true).append(true).open(&path);
         let file = options.map_err(io_error("write", &path))?;
         match file.try_lock() {
@@ -125,6 +127,13 @@ impl RunFolder {
             Err(TryLockError::WouldBlock) => Err(RunFolderError::InUse(self.path.clone())),
             Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
         }
+    }
+
+    /// Whether a process trains it now.
+    pub fn is_in_use(&self) -> bool {
+        // Shared and let go of at once: nobody is kept from the run by looking at it.
+        let file = fs::File::open(self.path.join(LOCK));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// The folder.

@@ -25,6 +25,8 @@ use crate::tested::Test;
 use crate::trace::Trace;
 use crate::{host, interrupt, pictures, recipes, session};
 
+mod series;
+
 /// The JSON document of an interrupted run.
 #[derive(Serialize)]
 struct Interrupted {
@@ -33,7 +35,31 @@ struct Interrupted {
     run: PathBuf,
 }
 
+/// How a run ended.
+enum Ended {
+    /// By itself, or at the step it was to stop at.
+    Tested(Box<Summary>),
+    Interrupted(Interrupted),
+}
+
 pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<ExitCode> {
+    if let Some(seeds) = &args.seeds {
+        return series::run(args, seeds.clone(), console);
+    }
+    match one(args, console)? {
+        Ended::Tested(summary) => {
+            console.document(&summary)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Ended::Interrupted(interrupted) => {
+            console.document(&interrupted)?;
+            Ok(ExitCode::from(crate::INTERRUPTED))
+        }
+    }
+}
+
+/// One run, from its first step or from where it was.
+fn one(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Ended> {
     if args.max_steps == Some(0) {
         bail!("--max-steps is 0, expected at least 1");
     }
@@ -133,9 +159,8 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
             "Stopped by request after step {}; the state is saved. Go on with\n  {hint}",
             state.step
         ))?;
-        let step = state.step;
-        console.document(&Interrupted { interrupted: true, step, run: run.path().to_owned() })?;
-        return Ok(ExitCode::from(crate::INTERRUPTED));
+        let (step, run) = (state.step, run.path().to_owned());
+        return Ok(Ended::Interrupted(Interrupted { interrupted: true, step, run }));
     }
 
     let slot = checkpoints.reported();
@@ -167,8 +192,7 @@ pub(crate) fn run(args: &TrainArgs, console: &mut Console) -> anyhow::Result<Exi
         console
             .line(format!("Stopped at --max-steps. Go on with\n  {}", resume_hint(&run, args)))?;
     }
-    console.document(&summary)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Tested(Box::new(summary)))
 }
 
 /// The recipe keys that have flags of their own, after those of `--set`.
