@@ -148,3 +148,51 @@ fn gathered(
     }
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+
+    #[test]
+    fn values_in_any_order_are_brought_into_rows() {
+        let (rows, planes) = ([2, 3, 4], [12, 4, 1]);
+        let storage = Tensor::arange(0u8, 24, &Device::Cpu).unwrap().reshape(&rows).unwrap();
+        let bytes = storage.flatten_all().unwrap().to_vec1::<u8>().unwrap();
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let (shape, strides) = (order.map(|axis| rows[axis]), order.map(|axis| planes[axis]));
+            let want = storage.permute(order).unwrap().flatten_all().unwrap();
+            let got = gathered(&bytes, 1, &shape, &strides, 24);
+            assert_eq!(got, want.to_vec1::<u8>().unwrap(), "{order:?}");
+            assert_eq!(is_contiguous(&shape, &strides), order == [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn values_of_several_bytes_stay_together() {
+        assert_eq!(gathered(b"aAbBcCdD", 2, &[2, 2], &[1, 2], 4), b"aAcCbBdD");
+    }
+
+    #[test]
+    fn a_view_lies_within_its_storage() {
+        let len = |shape: &[usize], strides: &[usize], offset| {
+            view(shape, strides, offset, 12).map(|view| (view.start, view.len))
+        };
+        assert_eq!(len(&[3, 4], &[4, 1], 0), Some((0, 12)));
+        assert_eq!(len(&[], &[], 11), Some((11, 1)));
+        assert_eq!(len(&[0, 4], &[usize::MAX, 1], 12), Some((12, 0)));
+        // PyTorch's strides of a single neighbour are free.
+        assert_eq!(len(&[1, 4], &[usize::MAX, 1], 8), Some((8, 4)));
+        for (shape, strides, offset) in [
+            (vec![3, 4], vec![4, 1], 1),
+            (vec![2], vec![usize::MAX], 1),
+            (vec![usize::MAX, 2], vec![0, 0], 0),
+            (vec![1], vec![1], 12),
+            (vec![1], vec![1], -1),
+            (vec![0], vec![1], 13),
+        ] {
+            assert_eq!(len(&shape, &strides, offset), None, "{shape:?} {strides:?} {offset}");
+        }
+    }
+}

@@ -5,6 +5,9 @@ use safetensors::Dtype;
 
 use crate::torch_file::tensor::{Storage, TorchTensor};
 
+/// Most bytes of a storage's key, which is a number in true files.
+const MAX_KEY_LEN: usize = 64;
+
 /// What a file mentions, and what its calls make.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -149,6 +152,10 @@ impl<'a> Vocabulary<'a> for Torch {
         else {
             return Err("a persistent id that is none of a known storage");
         };
+        // Each tensor looks its record up, so a long key could be read without end.
+        if key.len() > MAX_KEY_LEN {
+            return Err("a storage whose key is too long");
+        }
         let n_values = u64::try_from(*n_values).map_err(|_| "a storage of negative size")?;
         let storage = Storage { dtype: *dtype, key, n_values };
         Ok(heap.new_object(Object::Storage(storage)))
