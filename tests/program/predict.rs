@@ -135,10 +135,11 @@ fn hostile_folders_cost_little_and_end() {
     file("huge.bmp", &bmp);
     file(
         "huge.jpg",
-        b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\x03\x01\x11\0\x02\x11\0\x03\x11\0\xff\xd9",
+        b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\x03\x01\x11\0\x02\x11\0\x03\x11\0\
+        \xff\xda\0\x0c\x03\x01\0\x02\0\x03\0\0\x3f\0\xff\xd9",
     );
-    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\xff\xff\xff\x0f".to_vec();
-    webp.extend([0; 9]);
+    let mut webp = b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\xfe\xff\0\xfe\xff\0".to_vec();
+    webp.extend(b"VP8L\x06\0\0\0\x2f\xff\xff\xff\x0f\0");
     file("huge.webp", &webp);
     // CRCs by zlib: of 65535 and of 8000 pixels a side.
     for (name, side, crc) in [
@@ -164,7 +165,7 @@ fn hostile_folders_cost_little_and_end() {
         "huge.gif is 65535x65535",
         "huge.bmp is 65535x65535",
         "huge.jpg is 65535x65535",
-        "huge.webp claims 16384x16384 pixels and has only 34 bytes",
+        "huge.webp is 65535x65535",
         "huge.png is 65535x65535",
         "dense.png claims 8000x8000 pixels and has only 46 bytes",
         "hostile/loop leads to the same folder as hostile; remove",
