@@ -94,3 +94,58 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ExportError {
     move |source| ExportError::Io { action, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Comparison, Dtype, Format, Subject, Tolerance, test_models};
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_draft_that_is_not_placed_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.pt");
+        fs::write(&path, "the old one").unwrap();
+        let draft = Draft::write(&path, b"bytes").unwrap();
+        assert_eq!(draft.read_back().unwrap(), b"bytes");
+        drop(draft);
+        assert_eq!(names(folder.path()), ["model.pt"]);
+        assert_eq!(fs::read(&path).unwrap(), b"the old one");
+    }
+
+    #[test]
+    fn file_and_manifest_come_together_and_vouch_for_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.pt");
+        let model = test_models::residual(1.0);
+        let subject = Subject::new(&model, &test_models::options()).unwrap();
+        let check = Comparison::default().finish(Tolerance::of(Dtype::F32));
+        let check =
+            crate::Check { mean_abs_difference: 0.0, top1_agreement: 1.0, accuracy: 1.0, ..check };
+        let metadata = test_models::metadata();
+        let manifest = Manifest::new(Format::TorchScript, b"bytes", &subject, &metadata, check);
+        Draft::write(&path, b"bytes").unwrap().place(&manifest).unwrap();
+        assert_eq!(names(folder.path()), ["model.pt", "model.pt.manifest.json"]);
+        let found = Manifest::read(&path).unwrap();
+        assert_eq!(found, manifest);
+        found.vouch_for(b"bytes").unwrap();
+        for other in [&b"byte"[..], b"Bytes"] {
+            assert!(found.vouch_for(other).is_err());
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| Draft::write(path, b"x").unwrap_err().to_string();
+        assert!(refused(folder.path()).contains("that is a folder"));
+        assert!(refused(&folder.path().join("none/x")).contains("create it first"));
+    }
+}

@@ -27,7 +27,8 @@ impl Builder {
         let conv = |out| Conv2d::new(channels, out, 3).padding(1);
         let layer: Layer = match kind {
             0 => {
-                let conv = Conv2d { bias: width % 2 == 0, ..conv(width).stride(1 + variant % 2) };
+                let conv =
+                    Conv2d { bias: width.is_multiple_of(2), ..conv(width).stride(1 + variant % 2) };
                 self.channels = width;
                 self.side = (self.side - 1) / conv.stride + 1;
                 conv.into()
@@ -75,7 +76,7 @@ fn net(channels: usize, side: usize, n_classes: usize, choices: &[Choice]) -> Ne
     layers.extend([
         Node::new("pool", Layer::GlobalAvgPool),
         Node::new("flatten", Layer::Flatten),
-        Node::new("fc", Linear { bias: side % 2 == 0, ..Linear::new(last, n_classes) }),
+        Node::new("fc", Linear { bias: side.is_multiple_of(2), ..Linear::new(last, n_classes) }),
     ]);
     Net { name: "any-net".to_owned(), input: [channels, side, side], n_classes, layers }
 }

@@ -54,11 +54,6 @@ impl Subject {
         }
         Ok(Self { net, tensors: in_order, options: options.clone(), folding })
     }
-
-    /// Values in the file that PyTorch counts as parameters.
-    pub fn n_parameters(&self) -> usize {
-        self.net.n_parameters()
-    }
 }
 
 fn to_f16(name: &str, tensor: &Tensor) -> Result<Tensor, ExportError> {
