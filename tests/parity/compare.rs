@@ -161,6 +161,12 @@ fn first_pass(case: &Case, way: Way, chosen: &[u32]) -> Tensors {
     found
 }
 
+/// The case's network after training on the first images.
+pub(crate) fn trained(case: &Case) -> Model {
+    let n_images = (case.n_steps * case.batch_size) as u32;
+    ten_steps(case, Way::Planned, &(0..n_images).collect::<Vec<_>>()).0
+}
+
 /// The model after training on the chosen batches with the engine that users train with.
 fn ten_steps(case: &Case, way: Way, chosen: &[u32]) -> (Model, Log) {
     let (model, recipe, mut log) = (case.model(), way.recipe(case), Log::default());

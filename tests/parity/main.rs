@@ -3,9 +3,9 @@
 //! `reference.py` beside this file is the other side. Both read `cases.json`; the Rust side
 //! writes first weights and images, PyTorch answers with what it computes from them, and here
 //! both are compared: logits, every gradient of the first step, losses, and every weight and
-//! buffer after ten optimiser steps; besides, what explains a prediction. `metrics.py` does the same
-//! for the figures of an evaluation, with scikit-learn, and `onnx_files.py` runs exported files in
-//! onnxruntime. Run it with `cargo xtask parity`, which brings
+//! buffer after ten optimiser steps; besides, what explains a prediction. `export.py` and
+//! `onnx_files.py` open exported files. `metrics.py` does the same for the figures of an evaluation,
+//! with scikit-learn. Run it with `cargo xtask parity`, which brings
 //! the Python.
 
 #![expect(
@@ -18,6 +18,7 @@ mod airbench94;
 mod case;
 mod compare;
 mod explanations;
+mod export;
 mod metrics;
 mod onnx_files;
 mod schedules;
@@ -68,6 +69,15 @@ fn check_explanation(name: &str) {
     case.write(&folder);
     run_python("reference.py", &[Path::new("explain"), &folder.join("case.json"), &folder]);
     explanations::compare(&case, &folder);
+}
+
+/// The network of a case after its training, as files for other runtimes.
+fn check_export(name: &str) {
+    let case = Case::named(name);
+    let folder = exchange(&format!("export-{name}"));
+    let model = export::write(&case, &folder);
+    run_python("export.py", &[Path::new(&case.model), &folder]);
+    export::compare(&case, &model, &folder);
 }
 
 #[test]
@@ -167,6 +177,24 @@ fn onnx_of_airnet94() {
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn explanation_of_small_resnet() {
     check_explanation("small-resnet-momentum");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn export_of_simplenet() {
+    check_export("simplenet-sgd");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn export_of_small_resnet() {
+    check_export("small-resnet-momentum");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn export_of_airnet94() {
+    check_export("airnet94-nesterov-smoothing");
 }
 
 #[test]

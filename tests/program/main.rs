@@ -12,6 +12,7 @@ mod bad_settings;
 mod dashboard;
 mod debugging;
 mod explain;
+mod exports;
 mod full_disk;
 mod guide;
 mod instructions;

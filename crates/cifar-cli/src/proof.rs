@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, ModuleT, Tensor};
+use candle_core::{Device, Tensor};
 use cifar_data::Dataset;
 use cifar_export::{Comparison, Options, Reread};
+use cifar_kernels::conv::Algorithm;
 use cifar_models::Model;
-use cifar_train::Recipe;
+use cifar_net::{Arithmetic, Precision};
+use cifar_train::{Recipe, evaluate_each};
 
 use crate::args::SourceArgs;
 use crate::console::Console;
@@ -33,19 +35,25 @@ impl Proof {
         self.images.class_names()
     }
 
-    /// The logits of `model`, batch by batch, each image seen once and all computed in f32; and the
-    /// share of images that it classifies rightly.
+    /// The logits of `model`, batch by batch, each image seen once and all computed in f32 by the
+    /// planned executor, which no file is read back with; and the share of images that it
+    /// classifies rightly.
     pub(crate) fn expected(&self, model: &Model) -> anyhow::Result<(Vec<Tensor>, f64)> {
-        let (mut expected, mut n_right) = (Vec::new(), 0);
-        for batch in session::whole_eval_loader(&self.images, &self.recipe)?.epoch(0) {
-            let logits = model.module.forward_t(&batch.image_tensor(&Device::Cpu)?, false)?;
-            for (row, index) in logits.to_vec2::<f32>()?.iter().zip(&batch.indices) {
-                let label = usize::from(self.images.label(*index as usize));
-                n_right += usize::from(cifar_metrics::prediction(row).0 == label);
-            }
-            expected.push(logits);
-        }
-        Ok((expected, n_right as f64 / self.images.len() as f64))
+        let loader = session::whole_eval_loader(&self.images, &self.recipe)?;
+        let arithmetic = Arithmetic { convolution: Algorithm::Direct, precision: Precision::F32 };
+        let mut rows: Vec<(Vec<f32>, usize)> = Vec::new();
+        let evaluation = evaluate_each(
+            &session::learner(model),
+            &loader,
+            &Device::Cpu,
+            arithmetic,
+            |logits, n| rows.push((logits.to_vec(), n)),
+        )?;
+        let n_classes = self.class_names().len();
+        let tensors = rows
+            .into_iter()
+            .map(|(logits, n)| Tensor::from_vec(logits, (n, n_classes), &Device::Cpu));
+        Ok((tensors.collect::<Result<_, _>>()?, evaluation.top1))
     }
 
     /// The logits of `file`, which takes what `options` say, against those expected.

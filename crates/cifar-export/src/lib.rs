@@ -32,6 +32,8 @@ pub use reread::Reread;
 pub use subject::Subject;
 
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod test_models;
 #[cfg(test)]
 mod test_nets;

@@ -30,7 +30,9 @@ impl Subject {
     /// # Errors
     /// [`ExportError::Range`] for a weight that f16 cannot hold.
     pub fn new(model: &Model, options: &Options) -> Result<Self, ExportError> {
-        let on_cpu = |v: &cifar_net::Variable| Ok((v.name.clone(), v.var.to_device(&Device::Cpu)?));
+        let on_cpu = |v: &cifar_net::Variable| {
+            Ok((v.name.clone(), v.var.as_tensor().detach().to_device(&Device::Cpu)?))
+        };
         let mut tensors: HashMap<String, Tensor> =
             model.variables.iter().map(on_cpu).collect::<Result<_, ExportError>>()?;
         let (net, folding) = if options.fold_batch_norm {

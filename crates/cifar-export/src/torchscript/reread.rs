@@ -52,7 +52,9 @@ impl Reread for Preprocessed {
             |values: [f32; 3]| Tensor::new(&values, &Device::Cpu)?.reshape((1, 3, 1, 1));
         let Normalization { mean, std } = self.normalization;
         let planes = images.permute((0, 3, 1, 2))?.to_dtype(DType::F32)?;
-        let scaled = (planes / 255.0)?.broadcast_sub(&per_channel(mean)?)?;
+        let scaled = planes
+            .broadcast_div(&Tensor::new(255f32, &Device::Cpu)?)?
+            .broadcast_sub(&per_channel(mean)?)?;
         self.net.logits(&scaled.broadcast_div(&per_channel(std)?)?.contiguous()?)
     }
 }
