@@ -17,8 +17,8 @@ const N_IMAGES: usize = 257;
 /// As every case normalises.
 const NORMALIZATION: Normalization = Normalization { mean: [0.5; 3], std: [0.25; 3] };
 
-/// The files that PyTorch opens, and what their logits may differ by.
-const FILES: [(&str, Options, f64); 4] = [
+/// What files are written with, and what their logits may differ by.
+pub(crate) const FILES: [(&str, Options, f64); 4] = [
     ("plain", options(false, None, Dtype::F32), 1e-4),
     ("folded", options(true, None, Dtype::F32), 1e-4),
     ("half", options(false, None, Dtype::F16), 2e-2),
@@ -61,7 +61,7 @@ fn images(case: &Case) -> Tensor {
     loader.epoch(0).next().unwrap().image_tensor(&Device::Cpu).unwrap()
 }
 
-fn metadata(case: &Case) -> Metadata {
+pub(crate) fn metadata(case: &Case) -> Metadata {
     Metadata {
         model: case.model.clone(),
         parameters: 0,

@@ -10,13 +10,37 @@ use proptest::prelude::*;
 /// A layer or block, to be put wherever it fits.
 #[derive(Clone, Copy, Debug)]
 enum Piece {
-    Conv { width: usize, groups: usize, kernel: usize, stride: usize, padding: usize, bias: bool },
-    BatchNorm { eps: f64 },
+    Conv {
+        width: usize,
+        groups: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        bias: bool,
+    },
+    BatchNorm {
+        eps: f64,
+    },
     Activation(Activation),
-    MaxPool { kernel: usize, stride: usize },
-    AvgPool { kernel: usize, stride: usize },
+    MaxPool {
+        kernel: usize,
+        stride: usize,
+    },
+    AvgPool {
+        kernel: usize,
+        stride: usize,
+    },
     Scale(f64),
-    Residual { width: usize, stride: usize, activation: Activation },
+    /// A convolution with its batch norm and activation.
+    Block {
+        width: usize,
+        activation: Activation,
+    },
+    Residual {
+        width: usize,
+        stride: usize,
+        activation: Activation,
+    },
 }
 
 /// Networks of up to eight layers or blocks of any kind in any order, for colour images of 4 to 12
@@ -52,6 +76,9 @@ fn piece() -> impl Strategy<Value = Piece> {
         1 => pool().prop_map(|(kernel, stride)| Piece::MaxPool { kernel, stride }),
         1 => pool().prop_map(|(kernel, stride)| Piece::AvgPool { kernel, stride }),
         1 => (-2.0..2.0).prop_map(Piece::Scale),
+        2 => (1usize..5, activation()).prop_map(|(width, activation)| {
+            Piece::Block { width, activation }
+        }),
         2 => (1usize..5, 1usize..3, activation()).prop_map(|(width, stride, activation)| {
             Piece::Residual { width, stride, activation }
         }),
@@ -91,6 +118,12 @@ impl Growing {
                 self.windows(AvgPool2d { kernel, stride }.into(), kernel, stride, 0, channels);
             }
             Piece::Scale(factor) => self.layer(Layer::Scale(factor)),
+            Piece::Block { width: out, activation } => {
+                let conv = Conv2d::new(channels, out, 3).padding(1).without_bias();
+                let norm = BatchNorm2d::new(out);
+                self.layer(Sequential::of([conv.into(), norm.into(), activation.into()]));
+                self.shape = [out, height, width];
+            }
             Piece::Residual { width: out, stride, activation } => {
                 let conv = Conv2d::new(channels, out, 3).stride(stride).padding(1).without_bias();
                 let body = Sequential::of([conv.into(), BatchNorm2d::new(out).into()]);
