@@ -253,6 +253,7 @@ unsafe fn output_tiles_body<
 /// # Safety
 /// A vector of channels from `channel` in each frequency's row of `m`, and in the results of the
 /// tile at `place`, whose image `y` holds; a bias has as many values as there are channels.
+#[expect(clippy::too_many_arguments, reason = "the state of the loop it is the body of")]
 #[inline(always)]
 unsafe fn output_at<S: Simd, E: Element, const TILE: usize, const OUT: usize>(
     s: S,

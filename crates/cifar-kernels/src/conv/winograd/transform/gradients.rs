@@ -159,6 +159,7 @@ unsafe fn output_gradient_tiles_body<
 /// # Safety
 /// A vector of channels from `channel` in the results of `tile`, and of the next where it is
 /// `joined`, whose images `dy` holds; and in a row of a panel of each frequency, `m`.
+#[expect(clippy::too_many_arguments, reason = "the state of the loop it is the body of")]
 #[inline(always)]
 unsafe fn output_gradient_at<S: Simd, E: Element, const TILE: usize, const OUT: usize>(
     s: S,
