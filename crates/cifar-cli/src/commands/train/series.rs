@@ -52,7 +52,7 @@ pub(super) fn run(
         match one(&args, console)? {
             Ended::Tested(summary) => summaries.push(*summary),
             Ended::Interrupted(_) => {
-                console.line("The same command goes on with the series.".to_owned())?;
+                console.line("The same command goes on with the series.")?;
                 return Ok(ExitCode::from(INTERRUPTED));
             }
         }
