@@ -185,6 +185,18 @@ def pictures():
     write("image_file/dot.gif", gif)
 
 
+def image_folders():
+    def file(what, picture):
+        return bytes([what]) + struct.pack("<H", len(picture)) + picture
+
+    grey, dot, bitmap, huge = (
+        (CORPUS / "image_file" / name).read_bytes() for name in ("grey.png", "dot.gif", "grey.bmp", "huge.png")
+    )
+    write("image_folder/two_classes", file(0, grey) + file(1 + 4 * 4, bitmap) + file(1 + 4 * 5, dot))
+    write("image_folder/huge", file(0, grey) + file(1, huge))
+    write("image_folder/other_format", file(4, grey) + file(2 + 4 * 7, b"notes"))
+
+
 def main():
     torch.manual_seed(0)
     tiny = Tiny().eval()
@@ -193,6 +205,7 @@ def main():
     safetensors(tiny)
     pickled_batches()
     pictures()
+    image_folders()
 
 
 if __name__ == "__main__":

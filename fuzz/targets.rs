@@ -9,16 +9,24 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use candle_core::Device;
+use cifar_data::ImageFolder;
+use cifar_export::{Dtype, Format, Options, Subject};
 use cifar_models::{Model, ModelError, torch_file};
 use cifar_net::{BatchNorm2d, Conv2d, Layer, Linear, Net, Node};
 
+/// A name, and what reads the bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [Target; 8] = [
     ("pickle", pickle),
     ("torch_archive", torch_archive),
     ("weights", weights),
     ("pickled_batch", pickled_batch),
     ("image_file", image_file),
+    ("image_folder", image_folder),
+    ("onnx", onnx),
+    ("torchscript", torchscript),
 ];
 
 /// A pickle with PyTorch's vocabulary, which has everything that a vocabulary can.
@@ -61,4 +69,46 @@ pub fn pickled_batch(bytes: &[u8]) {
 /// A picture of any format.
 pub fn image_file(bytes: &[u8]) {
     let _ = cifar_data::image_file::decode(bytes, Path::new("fuzzed"), 32, 32);
+}
+
+/// A folder of folders of pictures: for each file a byte for its class and the format its name
+/// claims, two for its length, and its bytes.
+pub fn image_folder(mut bytes: &[u8]) {
+    const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "PNG", "txt"];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut n = 0;
+    while let [what, low, high, rest @ ..] = bytes {
+        let len = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
+        let (class, ending) = (what % 4, ENDINGS[usize::from(what / 4 % 8)]);
+        let class = folder.path().join(format!("class {class}"));
+        std::fs::create_dir_all(&class).expect("a folder");
+        std::fs::write(class.join(format!("{n}.{ending}")), &rest[..len]).expect("a file");
+        (bytes, n) = (&rest[len..], n + 1);
+    }
+    let _ = ImageFolder::open(folder.path()).map(|pictures| pictures.read());
+}
+
+/// An ONNX file that `cifar verify` is to trust.
+pub fn onnx(bytes: &[u8]) {
+    reread(Format::Onnx, bytes);
+}
+
+/// A TorchScript archive that `cifar verify` is to trust.
+pub fn torchscript(bytes: &[u8]) {
+    reread(Format::TorchScript, bytes);
+}
+
+fn reread(format: Format, bytes: &[u8]) {
+    static TINY: LazyLock<Option<Subject>> = LazyLock::new(|| exported().ok());
+    let subject = TINY.as_ref().expect("a network of 44 numbers");
+    let _ = format.reread(bytes, subject);
+}
+
+/// The network that the seeds of [`onnx`] and [`torchscript`] were exported from.
+///
+/// # Errors
+/// candle's, where there is no memory.
+pub fn exported() -> Result<Subject, Box<dyn std::error::Error>> {
+    let options = Options { fold_batch_norm: false, preprocess: None, dtype: Dtype::F32 };
+    Ok(Subject::new(&tiny()?, &options)?)
 }

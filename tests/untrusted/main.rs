@@ -1,11 +1,7 @@
 //! Files that anyone may have written: the seeds of the fuzz targets, on stable, and what becomes
 //! of each of them. `cargo xtask fuzz` goes on from there.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test stops where it fails, and says at which file"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails, and says at which file")]
 
 #[path = "../../fuzz/targets.rs"]
 #[expect(unreachable_pub, reason = "the fuzzer has it as a library")]
@@ -14,6 +10,7 @@ mod targets;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cifar_export::Format;
 use cifar_models::torch_file::{self, TorchFileError};
 
 fn fuzz() -> PathBuf {
@@ -82,6 +79,19 @@ fn every_way_of_saving_gives_the_same_weights() {
     }
     let missing = load("parameters.pt").unwrap_err().to_string();
     assert!(missing.contains("3 missing (norm.running_mean, norm.running_var"), "{missing}");
+}
+
+/// What the exporters wrote of that network is read back, and with a byte missing it is not.
+#[test]
+fn exported_files_are_read_back() {
+    let subject = targets::exported().unwrap();
+    for (format, name) in
+        [(Format::Onnx, "onnx/tiny.onnx"), (Format::TorchScript, "torchscript/tiny.pt")]
+    {
+        let bytes = fs::read(fuzz().join("corpus").join(name)).unwrap();
+        assert!(format.reread(&bytes, &subject).is_ok(), "{name}");
+        assert!(format.reread(&bytes[..bytes.len() - 1], &subject).is_err(), "{name}");
+    }
 }
 
 #[test]
