@@ -5,9 +5,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use cifar_data::Dataset;
 use cifar_export::{Comparison, Options, Reread};
-use cifar_kernels::conv::Algorithm;
 use cifar_models::Model;
-use cifar_net::{Arithmetic, Precision};
+use cifar_net::Arithmetic;
 use cifar_train::{Recipe, evaluate_each};
 
 use crate::args::SourceArgs;
@@ -36,18 +35,16 @@ impl Proof {
         self.images.class_names()
     }
 
-    /// The logits of `model`, batch by batch, each image seen once and all computed in f32 by the
-    /// planned executor, which no file is read back with; and the share of images that it
-    /// classifies rightly.
+    /// The logits of `model`, batch by batch, each image seen once and all computed in f32; and the
+    /// share of images that it classifies rightly.
     pub(crate) fn expected(&self, model: &Model) -> anyhow::Result<(Vec<Tensor>, f64)> {
         let loader = session::whole_eval_loader(&self.images, &self.recipe)?;
-        let arithmetic = Arithmetic { convolution: Algorithm::Direct, precision: Precision::F32 };
         let mut rows: Vec<(Vec<f32>, usize)> = Vec::new();
         let evaluation = evaluate_each(
             &session::learner(model),
             &loader,
             &Device::Cpu,
-            arithmetic,
+            Arithmetic::default(),
             |logits, n| rows.push((logits.to_vec(), n)),
         )?;
         let n_classes = self.class_names().len();

@@ -9,6 +9,7 @@ use cifar_net::{
     Sequential,
 };
 
+use crate::reread::{Reread, RereadNet};
 use crate::{Dtype, Metadata, Normalization, Options};
 
 /// As nothing is asked for.
@@ -124,4 +125,10 @@ fn uniform(shape: &candle_core::Shape, low: f32, high: f32) -> Tensor {
     };
     let values: Vec<f32> = (0..shape.elem_count()).map(next).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap()
+}
+
+/// The logits of `model` by what files are read back with, so that the bits can be compared.
+pub(crate) fn logits(model: &Model, images: &Tensor) -> Tensor {
+    let tensors = model.variables.iter().map(|v| (v.name.clone(), v.var.as_tensor().clone()));
+    RereadNet::new(&model.net, tensors.collect()).unwrap().logits(images).unwrap()
 }
