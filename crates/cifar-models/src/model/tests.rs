@@ -112,8 +112,8 @@ fn every_difference_is_listed_where_the_file_is_no_known_model() {
     let model = simple_net(0);
     let tensor = |v: &Variable| (v.name.clone(), v.var.as_detached_tensor());
     let mut tensors: HashMap<String, Tensor> = model.variables.iter().map(tensor).collect();
-    let half = tensors["conv2.bias"].to_dtype(DType::F16).unwrap();
-    tensors.insert("conv2.bias".into(), half);
+    let whole = tensors["conv2.bias"].to_dtype(DType::U32).unwrap();
+    tensors.insert("conv2.bias".into(), whole);
     for name in ["conv1.weight", "conv1.bias", "conv2.weight", "fc1.bias"] {
         let moved = tensors.remove(name).unwrap();
         tensors.insert(format!("module.{name}"), moved);
@@ -124,7 +124,7 @@ fn every_difference_is_listed_where_the_file_is_no_known_model() {
         "is it a checkpoint of another model?",
         "4 missing (conv1.weight, conv1.bias, conv2.weight, fc1.bias)",
         "4 unexpected (module.conv1.bias, module.conv1.weight, module.conv2.weight, module.fc1.bias)",
-        "1 of another shape or type (conv2.bias is [32] F16, expected [32] F32)",
+        "1 of another shape or type (conv2.bias is [32] U32, expected [32] F32)",
     ] {
         assert!(error.contains(part), "{part} missing in: {error}");
     }
