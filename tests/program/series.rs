@@ -58,14 +58,14 @@ fn runs_are_listed_with_what_came_of_them() {
     let place = Place::new();
     let none = place.run(&["runs", "."]).ok();
     assert!(none.out.starts_with("No runs in ."), "{}", none.out);
-    series(&place, &["--seeds", "0..1", "--out", "all/one"]).ok();
+    series(&place, &["--seeds", "0..1", "--out", "all"]).ok();
     place.train(&["--max-steps", "3"]).ok();
     let ran = place.run(&["runs", ".", "--json"]).ok();
     let runs: Value = serde_json::from_str(&ran.out).unwrap();
     let told = |at: usize| {
         [&runs[at]["run"], &runs[at]["state"], &runs[at]["steps"]].map(Value::to_string)
     };
-    assert_eq!(told(0), ["\"./all/one/seed-0\"", "\"done\"", "10"]);
+    assert_eq!(told(0), ["\"./all/seed-0\"", "\"done\"", "10"]);
     assert_eq!(told(1), ["\"./run\"", "\"stopped\"", "3"]);
     let missing = place.run(&["runs", "nowhere"]);
     missing.refused(&["cannot list nowhere", "name a folder of runs"]);
