@@ -23,7 +23,7 @@ pub struct Storage<'a> {
     pub n_values: u64,
 }
 
-/// What a tensor is said to be. Only [`TorchTensor::stored`] looks whether that can be.
+/// What a tensor is said to be. Whether that can be is looked at only when its values are taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TorchTensor<'a> {
     /// Where its values lie.
