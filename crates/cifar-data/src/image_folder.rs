@@ -10,7 +10,7 @@
 //! pictures below one, in further folders too, are of its class; links are followed. A picture is a
 //! file whose name ends as one of [`ENDINGS`], whatever the case. Everything else is left alone:
 //! other files, pictures directly in the root and, unlike in torchvision, all whose names begin with
-//! a dot. [`image_file`](crate::image_file) says how a picture becomes 32 by 32 pixels.
+//! a dot. [`image_file`] says how a picture becomes 32 by 32 pixels.
 
 use std::collections::BTreeMap;
 use std::fs;
