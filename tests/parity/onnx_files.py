@@ -77,6 +77,8 @@ def compare(network, pictures, labels, file):
     agreement = (got.argmax(axis=1) == want.argmax(axis=1)).mean()
     accuracy = "" if labels is None else f", accuracy {(got.argmax(axis=1) == labels).mean():.2%}"
     largest, least = tolerance(model)
+    if len(given) < 1000 and least < 1:
+        least = 0.99  # an untrained network's best classes are nearly tied: one image must not decide
     print(
         f"{Path(file).name}: logits of {min(len(given), N_COMPARED)} images within {worst:.1e} of at most {largest:.0e}; "
         f"same class for {agreement:.2%} of {len(given)}{accuracy}"
