@@ -42,8 +42,7 @@ pub(crate) struct Arguments {
     /// Only the comparisons whose name contains this, such as `bf16`
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
-    /// A Python with PyTorch [default: that of `cargo xtask parity`; for --predict one of its own, with
-    /// torchvision]
+    /// A Python with PyTorch, for --predict with torchvision too [default: that of `cargo xtask parity`]
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
 }
@@ -93,10 +92,9 @@ struct Figure {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let python = match (&arguments.python, &arguments.predict) {
-        (Some(python), _) => std::path::absolute(python)?,
-        (None, Some(_)) => predict::ENVIRONMENT.python()?,
-        (None, None) => parity::ENVIRONMENT.python()?,
+    let python = match &arguments.python {
+        Some(python) => std::path::absolute(python)?,
+        None => parity::ENVIRONMENT.python()?,
     };
     let threads = match arguments.threads {
         Some(threads) => threads,

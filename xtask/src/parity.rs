@@ -18,11 +18,11 @@ pub(crate) struct Arguments {
     python: Option<PathBuf>,
 }
 
-/// PyTorch.
+/// PyTorch and what stands beside it, for the benchmarks too.
 pub(crate) const ENVIRONMENT: Environment = Environment {
     purpose: "parity",
     requirements: "tests/parity/requirements.txt",
-    content: "PyTorch, about 5 GB, which takes some minutes",
+    content: "PyTorch, about 6 GB",
 };
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

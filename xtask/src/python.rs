@@ -44,7 +44,7 @@ impl Environment {
         if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {
             bail!("there is no `python3`; {REMEDY}");
         }
-        println!("making {} with {}", folder.display(), self.content);
+        println!("making {} with {}; this takes a while", folder.display(), self.content);
         process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))
             .context(REMEDY)?;
         let mut install = Command::new(python);
@@ -54,8 +54,11 @@ impl Environment {
             .arg(requirements);
         process::run(&mut install).with_context(|| {
             format!(
-                "the packages of {} could not be installed; is the package registry within reach?",
-                requirements.display()
+                "the packages of {} could not be installed; is the package registry within reach, \
+                 and is there room for {} on the disk of {}?",
+                requirements.display(),
+                self.content,
+                folder.display()
             )
         })
     }

@@ -8,14 +8,7 @@ use serde_json::Value;
 
 use super::{figure, keep_memory, middle, sorted};
 use crate::cifar::{Cifar, scratch, text};
-use crate::python::Environment;
 use crate::{process, workspace};
-
-pub(super) const ENVIRONMENT: Environment = Environment {
-    purpose: "bench",
-    requirements: "xtask/bench/requirements.txt",
-    content: "PyTorch and torchvision, about 5 GB, which takes some minutes",
-};
 
 /// Compares `cifar predict` with the network of `run` on the 10,000 test images, as PNG files.
 pub(super) fn run(
