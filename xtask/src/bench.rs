@@ -57,12 +57,12 @@ struct Case {
 }
 
 const CASES: [Case; 8] = [
-    Case { recipe: "simplenet", precision: "f32", batch_size: 32, steps: 300, eval: false },
-    Case { recipe: "simplenet", precision: "f32", batch_size: 100, steps: 100, eval: true },
+    Case { recipe: "simplenet", precision: "f32", batch_size: 32, steps: 1500, eval: false },
+    Case { recipe: "simplenet", precision: "f32", batch_size: 100, steps: 1000, eval: true },
     Case { recipe: "small-resnet", precision: "f32", batch_size: 128, steps: 8, eval: false },
-    Case { recipe: "small-resnet", precision: "f32", batch_size: 100, steps: 10, eval: true },
+    Case { recipe: "small-resnet", precision: "f32", batch_size: 100, steps: 20, eval: true },
     Case { recipe: "small-resnet", precision: "bf16", batch_size: 128, steps: 8, eval: false },
-    Case { recipe: "small-resnet", precision: "bf16", batch_size: 100, steps: 10, eval: true },
+    Case { recipe: "small-resnet", precision: "bf16", batch_size: 100, steps: 20, eval: true },
     Case { recipe: "airnet94", precision: "bf16", batch_size: 2000, steps: 3, eval: false },
     Case { recipe: "airnet94", precision: "bf16", batch_size: 500, steps: 5, eval: true },
 ];

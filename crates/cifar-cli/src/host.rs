@@ -1,6 +1,7 @@
 //! The machine and the process: device, threads, memory, diagnostics.
 
 use std::fs;
+use std::thread;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
@@ -34,15 +35,21 @@ pub(crate) fn device(args: &ComputeArgs) -> anyhow::Result<(Device, String)> {
         let isa: Isa = name.to_string_lossy().parse().context(INSTRUCTIONS)?;
         isa.limit();
     }
-    if let Some(threads) = args.threads {
-        if threads == 0 {
-            bail!("--threads is 0, expected at least 1");
-        }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .context("cannot start the threads")?;
+    if args.threads == Some(0) {
+        bail!("--threads is 0, expected at least 1");
     }
+    let threads = match args.threads {
+        Some(threads) => threads,
+        None => thread::available_parallelism().map_or(1, |n| n.get()),
+    };
+    // This thread is one of them, so that a pass starts without waking another, and never more
+    // threads compute than there are cores. A pool of one stays apart: pictures are decoded on the
+    // pool while this thread waits for them.
+    let mut pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    if threads > 1 {
+        pool = pool.use_current_thread();
+    }
+    pool.build_global().context("cannot start the threads")?;
     let cpu = || Ok((Device::Cpu, "cpu".to_owned()));
     match args.device.as_str() {
         "cpu" => cpu(),

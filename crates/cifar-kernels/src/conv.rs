@@ -18,14 +18,13 @@
 //!
 //! A [`Filters`] holds the weights packed for one of them; pack again whenever the weights change.
 
-use rayon::prelude::*;
-
 use std::marker::PhantomData;
 
 use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::isa::Isa;
 
+mod bias_gradient;
 mod depthwise;
 mod direct;
 pub mod reference;
@@ -35,6 +34,7 @@ mod window;
 mod winograd;
 
 pub use crate::gemm::Epilogue;
+pub use bias_gradient::bias_gradient;
 pub use weight_gradient::weight_gradient;
 
 /// A convolution of images of one size: zeros around the image, the same stride both ways.
@@ -63,26 +63,31 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// `OH`: windows from top to bottom, 0 if the window is larger than the padded image.
+    #[inline]
     pub fn out_height(&self) -> usize {
         n_windows(self.height, self.kernel_height, self.stride, self.padding)
     }
 
     /// `OW`: windows from left to right, 0 if the window is larger than the padded image.
+    #[inline]
     pub fn out_width(&self) -> usize {
         n_windows(self.width, self.kernel_width, self.stride, self.padding)
     }
 
     /// `H·W·C`: values of one image.
+    #[inline]
     pub fn in_len(&self) -> usize {
         self.height * self.width * self.in_channels
     }
 
     /// `OH·OW·K`: values of one image's result.
+    #[inline]
     pub fn out_len(&self) -> usize {
         self.out_height() * self.out_width() * self.out_channels
     }
 
     /// `kh·kw`
+    #[inline]
     pub fn n_taps(&self) -> usize {
         self.kernel_height * self.kernel_width
     }
@@ -335,34 +340,8 @@ pub fn input_gradient<E: Element>(filters: &Filters<E>, dy: &[E], accumulate: bo
     }
 }
 
-/// The bias's gradient: `dy`, rows of `K` values, to their sums, `dbias`, `(K)`, overwritten.
-///
-/// # Panics
-/// If `dy` is not whole rows.
-pub fn bias_gradient<E: Element>(dy: &[E], dbias: &mut [f32]) {
-    let k = dbias.len();
-    assert!(k > 0 && dy.len().is_multiple_of(k), "bias gradient: not whole rows");
-    let sums: Vec<Vec<f64>> = dy
-        .par_chunks(k * ROWS_PER_SUM)
-        .map(|rows| {
-            let mut sums = vec![0.0; k];
-            for row in rows.chunks_exact(k) {
-                for (sum, &value) in sums.iter_mut().zip(row) {
-                    *sum += f64::from(value.to_f32());
-                }
-            }
-            sums
-        })
-        .collect();
-    for (at, dbias) in dbias.iter_mut().enumerate() {
-        *dbias = sums.iter().map(|sums| sums[at]).sum::<f64>() as f32;
-    }
-}
-
-/// Rows that [`bias_gradient`] sums before it joins the sums.
-const ROWS_PER_SUM: usize = 2048;
-
 /// Places for a window of `kernel` on an axis of `len`.
+#[inline]
 fn n_windows(len: usize, kernel: usize, stride: usize, padding: usize) -> usize {
     (len + 2 * padding).checked_sub(kernel).map_or(0, |room| room / stride + 1)
 }

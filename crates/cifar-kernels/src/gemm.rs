@@ -9,6 +9,8 @@
 #![expect(unsafe_code, reason = "tiles read and write through pointers; see the SAFETY comments")]
 #![expect(clippy::needless_range_loop, reason = "tiles are written down by their indices")]
 
+use std::ops::Range;
+
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::isa::Isa;
@@ -121,7 +123,6 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     out: &mut [O],
 ) {
     let width = V * S::LANES;
-    let plain = !epilogue.accumulate && epilogue.bias.is_none() && !epilogue.relu;
     let (a, n_rows, out) = (rows.a.as_ptr(), rows.targets.len(), out.as_mut_ptr());
     for block in 0..b.columns.div_ceil(width) {
         let start = block * width;
@@ -129,6 +130,13 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
         // SAFETY: the start of a panel.
         let panel = unsafe { b.values.as_ptr().add(block * b.stride) };
         let bias = epilogue.bias.map(|bias| &bias[start..start + n]);
+        let mut whole_bias = [simd.splat(0.0); V];
+        if let (Some(bias), true) = (bias, n == width) {
+            for v in 0..V {
+                // SAFETY: a vector of the panel's bias.
+                whole_bias[v] = unsafe { simd.load(bias.as_ptr().add(v * S::LANES)) };
+            }
+        }
         for first in (0..n_rows).step_by(M) {
             let n_tile = M.min(n_rows - first);
             // A tile at the end repeats its last row, and does not store it again.
@@ -139,14 +147,24 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
             }
             // SAFETY: the runs of `M` rows, `depth` rows of a panel.
             let tile = unsafe { tile_of_rows::<S, F, V, M>(simd, at, rows.runs, panel) };
-            if plain && n_tile == M && n == width {
+            if n_tile == M && n == width {
                 // All indices known, so that the tile goes from its registers to memory.
                 for m in 0..M {
                     for v in 0..V {
                         // SAFETY: a vector of columns `start..start + n` of a row of the output.
                         unsafe {
                             let to = out.add(rows.targets[first + m] + start + v * S::LANES);
-                            O::store(simd, to, tile[m][v]);
+                            let mut value = tile[m][v];
+                            if epilogue.accumulate {
+                                value = simd.add(value, O::load(simd, to));
+                            }
+                            if bias.is_some() {
+                                value = simd.add(value, whole_bias[v]);
+                            }
+                            if epilogue.relu {
+                                value = simd.relu(value);
+                            }
+                            O::store(simd, to, value);
                         }
                     }
                 }
@@ -173,25 +191,19 @@ unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize>(
     mut b: *const F,
 ) -> [[S::V; V]; M] {
     let zeros = [[simd.splat(0.0); V]; M];
+    if n_runs == 1 && run_len <= STRETCH {
+        // Without a second set of sums, which would not fit into the registers.
+        // SAFETY: the caller's.
+        return unsafe { sum_stretch(simd, a, 0..run_len, b, zeros) };
+    }
     let (mut total, mut tile, mut n) = (zeros, zeros, 0);
     for run in 0..n_runs {
         for start in (0..run_len).step_by(STRETCH) {
             let end = run_len.min(start + STRETCH);
-            for k in start..end {
-                // SAFETY: the next row of the panel, value `k` of each row's run.
-                unsafe {
-                    let mut row = [simd.splat(0.0); V];
-                    for v in 0..V {
-                        row[v] = simd.load(b.add(v * S::LANES).cast());
-                    }
-                    for m in 0..M {
-                        let a = simd.splat(*a[m].add(k).cast());
-                        for v in 0..V {
-                            tile[m][v] = F::mul_add(simd, a, row[v], tile[m][v]);
-                        }
-                    }
-                    b = b.add(V * S::LANES);
-                }
+            // SAFETY: the next rows of the panel, values `start..end` of each row's run.
+            unsafe {
+                tile = sum_stretch::<S, F, V, M>(simd, a, start..end, b, tile);
+                b = b.add((end - start) * V * S::LANES);
             }
             n += end - start;
             let is_last = run + 1 == n_runs && end == run_len;
@@ -214,6 +226,37 @@ unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize>(
             for v in 0..V {
                 tile[m][v] = simd.add(total[m][v], tile[m][v]);
             }
+        }
+    }
+    tile
+}
+
+/// `tile` and the products of the values `range` of each row with as many rows of a panel.
+///
+/// # Safety
+/// The values and the rows are there.
+#[inline(always)]
+unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize>(
+    simd: S,
+    a: [*const F; M],
+    range: Range<usize>,
+    mut b: *const F,
+    mut tile: [[S::V; V]; M],
+) -> [[S::V; V]; M] {
+    for k in range {
+        // SAFETY: the next row of the panel, value `k` of each row.
+        unsafe {
+            let mut row = [simd.splat(0.0); V];
+            for v in 0..V {
+                row[v] = simd.load(b.add(v * S::LANES).cast());
+            }
+            for m in 0..M {
+                let a = simd.splat(*a[m].add(k).cast());
+                for v in 0..V {
+                    tile[m][v] = F::mul_add(simd, a, row[v], tile[m][v]);
+                }
+            }
+            b = b.add(V * S::LANES);
         }
     }
     tile

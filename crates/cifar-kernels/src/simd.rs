@@ -52,6 +52,8 @@ pub trait Simd: Copy {
     fn gated(self, gate: Self::V, v: Self::V) -> Self::V;
     /// `a` where `x` is above `y` or NaN, else `b`. The bits of `a` and `b` are left as they are.
     fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    /// `v` where `x` and `y` have the same bits, else 0.
+    fn where_same(self, x: Self::V, y: Self::V, v: Self::V) -> Self::V;
     /// `2^n` for whole `n` in `-126..=127`; anything for others.
     fn pow2(self, n: Self::V) -> Self::V;
     /// As [`Simd::load`], of bf16.

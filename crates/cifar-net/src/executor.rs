@@ -25,6 +25,7 @@ mod memory;
 mod passes;
 mod plan;
 mod report;
+mod shard;
 mod statistics;
 
 pub use inference::Inference;
@@ -96,8 +97,8 @@ impl Executor {
         let tensors = Tensors::new(net, variables)?;
         let convolution = arithmetic.convolution;
         let passes: Box<dyn Passes> = match arithmetic.precision {
-            Precision::F32 => Box::new(Typed::<f32>::new(&plan, &gradients, convolution)),
-            Precision::Bf16 => Box::new(Typed::<bf16>::new(&plan, &gradients, convolution)),
+            Precision::F32 => Box::new(Typed::<f32>::new(&plan, convolution)),
+            Precision::Bf16 => Box::new(Typed::<bf16>::new(&plan, convolution)),
         };
         Ok(Self {
             name: net.name.clone(),
@@ -180,7 +181,7 @@ fn n_images(name: &str, [c, h, w]: [usize; 3], images: &[f32]) -> Result<usize> 
 
 /// Runs `f` on a thread of the caller's rayon pool, so that the passes in it start without waking
 /// one each time.
-fn on_pool<T: Send>(f: impl FnOnce() -> T + Send) -> T {
+pub fn on_pool<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     if rayon::current_thread_index().is_some() {
         return f();
     }

@@ -51,7 +51,9 @@ mod variable;
 
 pub use candle_reader::{CandleNet, Hook, Mode};
 pub use error::{Expected, NetError};
-pub use executor::{Arithmetic, Executor, Inference, MemoryReport, PlannedOperation, Precision};
+pub use executor::{
+    Arithmetic, Executor, Inference, MemoryReport, PlannedOperation, Precision, on_pool,
+};
 pub use layer::{
     Activation, AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Node, Residual,
     Sequential, WeightInit,

@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Tensor, bail};
 use cifar_data::Batch;
 use cifar_kernels::loss;
 use cifar_metrics::first_maximum;
-use cifar_net::Executor;
+use cifar_net::{Executor, on_pool};
 use cifar_ops::cross_entropy;
 
 use crate::error::TrainError;
@@ -136,7 +136,9 @@ impl Engine {
                 Self::Autograd(autograd) => {
                     part.autograd(autograd, learner, smoothing, share, &mut whole)?
                 }
-                Self::Planned(planned) => part.planned(planned, smoothing, share, &mut whole)?,
+                Self::Planned(planned) => {
+                    on_pool(|| part.planned(planned, smoothing, share, &mut whole))?
+                }
             };
             whole.loss += forward.loss * share;
             whole.forward += forward.took;

@@ -135,7 +135,7 @@ fn plan(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result<(
     console.line(table.to_string())?;
     console.line(format!(
         "A step on {} images needs {} MB: values {}, their gradients {} in {} buffers, packed \
-         weights {}, gradients of the weights {}.",
+         weights {}, gradients of the weights {}; {} images go through all operations at a time.",
         report.batch_size,
         megabytes(report.total_bytes()),
         megabytes(report.value_bytes),
@@ -143,6 +143,7 @@ fn plan(net: &Net, args: &ModelsArgs, console: &mut Console) -> anyhow::Result<(
         report.n_gradient_buffers,
         megabytes(report.packed_bytes),
         megabytes(report.weight_gradient_bytes),
+        report.shard_len,
     ))?;
     Ok(())
 }
@@ -155,6 +156,7 @@ struct PlanReport {
     gradient_bytes: usize,
     packed_bytes: usize,
     weight_gradient_bytes: usize,
+    shard_len: usize,
     operations: Vec<PlannedLayer>,
 }
 
@@ -181,6 +183,7 @@ impl From<&MemoryReport> for PlanReport {
             gradient_bytes: report.gradient_bytes,
             packed_bytes: report.packed_bytes,
             weight_gradient_bytes: report.weight_gradient_bytes,
+            shard_len: report.shard_len,
             operations: report.operations.iter().map(layer).collect(),
         }
     }

@@ -73,7 +73,7 @@ fn bench_max_pool<E: Element>(
     let mut group = criterion.benchmark_group("max pool");
     group.throughput(Throughput::Elements(len as u64));
     group.bench_function(id("forward"), |bencher| {
-        bencher.iter(|| max_pool(&x, &shape, channels, &mut y, &mut argmax));
+        bencher.iter(|| max_pool(&x, &shape, channels, false, &mut y, &mut argmax));
     });
     group.bench_function(id("backward"), |bencher| {
         bencher.iter(|| max_pool_backward(&y, &argmax, &shape, channels, &mut dx));

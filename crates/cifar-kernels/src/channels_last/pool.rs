@@ -10,9 +10,10 @@ use crate::buffer::with_scratch;
 use crate::element::Element;
 use crate::isa::Isa;
 use crate::pool::PoolShape;
-use crate::simd::{Lane, Simd, per_isa};
+use crate::simd::{Simd, in_blocks, load, per_isa, store};
 
-/// The largest value of each window, channel by channel, and which of the window's pixels it was.
+/// The largest value of each window, channel by channel, and which of the window's pixels it was;
+/// with `relu`, 0 in the place of negative values.
 ///
 /// `x`: `(N, H, W, C)`; `y`, `argmax`: `(N, OH, OW, C)`, overwritten; `argmax` counts the pixels of
 /// a whole window in row-major order. The first of equal values counts; a NaN counts as larger
@@ -24,6 +25,7 @@ pub fn max_pool<E: Element>(
     x: &[E],
     shape: &PoolShape,
     channels: usize,
+    relu: bool,
     y: &mut [E],
     argmax: &mut [u32],
 ) {
@@ -37,13 +39,13 @@ pub fn max_pool<E: Element>(
     let images = y.par_chunks_exact_mut(out_len).zip(argmax.par_chunks_exact_mut(out_len));
     images.zip(x.par_chunks_exact(in_len)).for_each(|((y, argmax), x)| {
         // SAFETY: an image and its windows.
-        unsafe { max_pool_image(isa, x, shape, channels, y, argmax) };
+        unsafe { max_pool_image(isa, x, shape, channels, relu, y, argmax) };
     });
 }
 
 per_isa! {
     unsafe fn max_pool_image<E: Element>(
-        x: &[E], shape: &PoolShape, channels: usize, y: &mut [E], argmax: &mut [u32],
+        x: &[E], shape: &PoolShape, channels: usize, relu: bool, y: &mut [E], argmax: &mut [u32],
     ) = max_pool_image_body
 }
 
@@ -55,62 +57,72 @@ unsafe fn max_pool_image_body<S: Simd, E: Element, const M: usize>(
     x: &[E],
     shape: &PoolShape,
     channels: usize,
+    relu: bool,
     y: &mut [E],
     argmax: &mut [u32],
 ) {
-    let pixels = y.chunks_exact_mut(channels).zip(argmax.chunks_exact_mut(channels));
-    for (window, (y, argmax)) in shape.windows().zip(pixels) {
-        let mut channel = 0;
-        while channel + S::LANES <= channels {
-            // SAFETY: a vector of channels is left in every pixel.
-            unsafe { largest(s, x, shape.width, channels, channel, &window, y, argmax) };
-            channel += S::LANES;
-        }
-        while channel < channels {
-            // SAFETY: a channel is left in every pixel.
-            unsafe { largest(Lane, x, shape.width, channels, channel, &window, y, argmax) };
-            channel += 1;
+    let columns = shape.out_width();
+    for row in 0..shape.out_height() {
+        for column in 0..columns {
+            let (window, out) = (shape.window(row, column), (row * columns + column) * channels);
+            in_blocks!(
+                s,
+                channels,
+                largest(x, shape.width, channels, &window, relu, out, y, argmax)
+            );
         }
     }
 }
 
-/// One window, a vector of channels from `channel`.
+/// One window, `B` vectors of channels from `channel`.
 ///
 /// # Safety
-/// The channels are there in every pixel of `x` that the window covers, in `y` and in `argmax`.
+/// The channels are there in every pixel of `x` that the window covers, and from `out` in `y` and
+/// in `argmax`.
 #[expect(clippy::too_many_arguments, reason = "three slices and where")]
 #[inline(always)]
-unsafe fn largest<S: Simd, E: Element>(
+unsafe fn largest<S: Simd, E: Element, const B: usize>(
     s: S,
+    channel: usize,
     x: &[E],
     width: usize,
     channels: usize,
-    channel: usize,
     window: &Window,
+    relu: bool,
+    out: usize,
     y: &mut [E],
     argmax: &mut [u32],
 ) {
-    let mut best = s.splat(f32::NEG_INFINITY);
     // The number of a pixel travels as the bits of a value.
     let number = |tap: u32| s.splat(f32::from_bits(tap));
-    let mut at = number(window.tap(window.rows.start, window.columns.start));
+    let first = number(window.tap(window.rows.start, window.columns.start));
+    let (mut best, mut at) = ([s.splat(f32::NEG_INFINITY); B], [first; B]);
     for row in window.rows.clone() {
         for column in window.columns.clone() {
-            let at_pixel = (row * width + column) * channels + channel;
+            let tap = number(window.tap(row, column));
             // SAFETY: the channels of a pixel, by the caller.
-            let v = unsafe { E::load(s, x.as_ptr().add(at_pixel)) };
-            at = s.if_above(v, best, number(window.tap(row, column)), at);
-            best = s.if_above(v, best, v, best);
+            let v = unsafe { load::<S, _, B>(s, x, (row * width + column) * channels + channel) };
+            for b in 0..B {
+                at[b] = s.if_above(v[b], best[b], tap, at[b]);
+                best[b] = s.if_above(v[b], best[b], v[b], best[b]);
+            }
+        }
+    }
+    if relu {
+        for best in &mut best {
+            *best = s.relu(*best);
         }
     }
     // SAFETY: the channels of both, by the caller; a u32 is as large and as aligned as an f32.
     unsafe {
-        E::store(s, y.as_mut_ptr().add(channel), best);
-        s.store(argmax.as_mut_ptr().add(channel).cast(), at);
+        store::<S, _, B>(s, y, out + channel, best);
+        for (b, at) in at.into_iter().enumerate() {
+            s.store(argmax.as_mut_ptr().add(out + channel + b * S::LANES).cast(), at);
+        }
     }
 }
 
-/// Gradient of [`max_pool`]: each window's gradient goes to the value it took.
+/// Gradient of [`max_pool`] without its ReLU: each window's gradient goes to the value it took.
 ///
 /// `dy`, `argmax`: `(N, OH, OW, C)`; `dx`: `(N, H, W, C)`, overwritten.
 ///
@@ -129,7 +141,7 @@ pub fn max_pool_backward<E: Element>(
     let (in_len, out_len) = (shape.plane_len() * channels, shape.out_len() * channels);
     dx.par_chunks_exact_mut(in_len).enumerate().for_each(|(image, dx)| {
         let part = image * out_len..(image + 1) * out_len;
-        // SAFETY: nothing is asked of the caller; the body is safe code.
+        // SAFETY: an image and its windows.
         unsafe {
             max_pool_image_backward(isa, &dy[part.clone()], &argmax[part], shape, channels, dx);
         }
@@ -142,27 +154,78 @@ per_isa! {
     ) = max_pool_image_backward_body
 }
 
-/// Plain loops, which the compiler makes vectors of.
+/// # Safety
+/// `dx`: an image of `shape`; `dy`, `argmax`: its windows.
 #[inline(always)]
 unsafe fn max_pool_image_backward_body<S: Simd, E: Element, const M: usize>(
-    _: S,
+    s: S,
     dy: &[E],
     argmax: &[u32],
     shape: &PoolShape,
     channels: usize,
     dx: &mut [E],
 ) {
-    dx.fill(E::default());
-    let pixels = dy.chunks_exact(channels).zip(argmax.chunks_exact(channels));
-    for (window, (dy, argmax)) in shape.windows().zip(pixels) {
-        for row in window.rows.clone() {
-            for column in window.columns.clone() {
-                let tap = window.tap(row, column);
-                let dx = &mut dx[(row * shape.width + column) * channels..][..channels];
-                for ((dx, &dy), &argmax) in dx.iter_mut().zip(dy).zip(argmax) {
-                    let dy = if argmax == tap { dy.to_f32() } else { 0.0 };
-                    *dx = E::from_f32(dx.to_f32() + dy);
+    let apart = shape.kernel <= shape.stride;
+    if !(apart && shape.covers_all()) {
+        dx.fill(E::default());
+    }
+    let columns = shape.out_width();
+    for row in 0..shape.out_height() {
+        for column in 0..columns {
+            let (window, out) = (shape.window(row, column), (row * columns + column) * channels);
+            in_blocks!(
+                s,
+                channels,
+                spread(dy, argmax, shape.width, channels, &window, apart, out, dx)
+            );
+        }
+    }
+}
+
+/// The gradient of one window, `B` vectors of channels from `channel`: put where no other window
+/// reaches, else added.
+///
+/// # Safety
+/// The channels are there from `out` in `dy` and in `argmax`, and in every pixel of `dx` that the
+/// window covers.
+#[expect(clippy::too_many_arguments, reason = "three slices and where")]
+#[inline(always)]
+unsafe fn spread<S: Simd, E: Element, const B: usize>(
+    s: S,
+    channel: usize,
+    dy: &[E],
+    argmax: &[u32],
+    width: usize,
+    channels: usize,
+    window: &Window,
+    apart: bool,
+    out: usize,
+    dx: &mut [E],
+) {
+    // SAFETY: the channels of both, by the caller.
+    let dy = unsafe { load::<S, _, B>(s, dy, out + channel) };
+    let mut at = dy;
+    for (b, at) in at.iter_mut().enumerate() {
+        // SAFETY: as above; a u32 is as large and as aligned as an f32.
+        *at = unsafe { s.load(argmax.as_ptr().add(out + channel + b * S::LANES).cast()) };
+    }
+    for row in window.rows.clone() {
+        for column in window.columns.clone() {
+            let tap = s.splat(f32::from_bits(window.tap(row, column)));
+            let pixel = (row * width + column) * channels + channel;
+            let mut v = dy;
+            for b in 0..B {
+                v[b] = s.where_same(at[b], tap, dy[b]);
+            }
+            // SAFETY: the channels of a pixel, by the caller.
+            unsafe {
+                if !apart {
+                    let before = load::<S, _, B>(s, dx, pixel);
+                    for b in 0..B {
+                        v[b] = s.add(before[b], v[b]);
+                    }
                 }
+                store::<S, _, B>(s, dx, pixel, v);
             }
         }
     }
@@ -267,22 +330,33 @@ impl PoolShape {
         assert_eq!(y_len, expected, "pooling: input and output do not fit");
     }
 
-    /// The windows of an image in row-major order.
+    /// Whether every pixel lies in a window.
+    fn covers_all(&self) -> bool {
+        let covered = |len: usize, n_windows: usize| {
+            n_windows > 0 && (n_windows - 1) * self.stride + self.kernel >= len + self.padding
+        };
+        self.kernel >= self.stride
+            && covered(self.height, self.out_height())
+            && covered(self.width, self.out_width())
+    }
+
+    /// The window in a row and column of the result.
     #[inline(always)]
-    fn windows(&self) -> impl Iterator<Item = Window> {
-        let shape = *self;
-        let covered = move |at: usize, len: usize| {
-            let start = (at * shape.stride) as isize - shape.padding as isize;
-            let end = (start + shape.kernel as isize).min(len as isize);
+    fn window(&self, row: usize, column: usize) -> Window {
+        let covered = |at: usize, len: usize| {
+            let start = (at * self.stride) as isize - self.padding as isize;
+            let end = (start + self.kernel as isize).min(len as isize);
             (start, start.max(0) as usize..end.max(0) as usize)
         };
-        (0..shape.out_height()).flat_map(move |row| {
-            let (top, rows) = covered(row, shape.height);
-            (0..shape.out_width()).map(move |column| {
-                let (left, columns) = covered(column, shape.width);
-                Window { top, left, rows: rows.clone(), columns, kernel: shape.kernel }
-            })
-        })
+        let (top, rows) = covered(row, self.height);
+        let (left, columns) = covered(column, self.width);
+        Window { top, left, rows, columns, kernel: self.kernel }
+    }
+
+    /// The windows of an image in row-major order.
+    fn windows(&self) -> impl Iterator<Item = Window> {
+        let (shape, columns) = (*self, self.out_width());
+        (0..self.out_len()).map(move |at| shape.window(at / columns, at % columns))
     }
 }
 
@@ -326,14 +400,14 @@ mod tests {
         #[test]
         fn pooling_equals_that_on_planes(
             n in 1usize..3, channels in 1usize..20, sides in (1usize..9, 1usize..9),
-            kernel in 1usize..4, stride in 1usize..4, pad: bool,
+            kernel in 1usize..4, stride in 1usize..4, pad: bool, relu: bool,
         ) {
             let padding = if pad { kernel / 2 } else { 0 };
             let shape = PoolShape { height: sides.0, width: sides.1, kernel, stride, padding };
             prop_assume!(shape.out_len() > 0);
             let (plane, out) = (shape.plane_len(), shape.out_len());
             let x: Vec<f32> =
-                (0..n * channels * plane).map(|i| (i * 7 % 5) as f32).collect();
+                (0..n * channels * plane).map(|i| (i * 7 % 5) as f32 - 2.0).collect();
             let dy: Vec<f32> = (0..n * channels * out).map(|i| (i % 9) as f32).collect();
             let back = |rows: &[f32], len| {
                 let mut planes = vec![0.0; rows.len()];
@@ -345,10 +419,13 @@ mod tests {
             channels_last(&dy, channels, out, &mut dy_rows);
             let (mut y, mut argmax, mut dx) = (dy.clone(), vec![0; dy.len()], x.clone());
             let (mut want_y, mut want_argmax, mut want_dx) = (dy.clone(), argmax.clone(), x.clone());
-            max_pool(&x_rows, &shape, channels, &mut y, &mut argmax);
+            max_pool(&x_rows, &shape, channels, relu, &mut y, &mut argmax);
             max_pool_backward(&dy_rows, &argmax, &shape, channels, &mut dx);
             planes::max_pool(&x, &shape, &mut want_y, &mut want_argmax);
             planes::max_pool_backward(&dy, &want_argmax, &shape, &mut want_dx);
+            if relu {
+                want_y.iter_mut().for_each(|y: &mut f32| *y = y.max(0.0));
+            }
             prop_assert_eq!(back(&y, out), &want_y[..]);
             prop_assert_eq!(back(&dx, plane), &want_dx[..]);
             if padding == 0 {
@@ -379,7 +456,7 @@ mod tests {
             let dy = values(n * channels * 12, 3);
             let (mut y, mut argmax, mut dx) = (dy.clone(), vec![0; dy.len()], x.clone());
             let mut results = Vec::new();
-            max_pool(&x, &shape, channels, &mut y, &mut argmax);
+            max_pool(&x, &shape, channels, false, &mut y, &mut argmax);
             results.push(y.clone());
             max_pool_backward(&dy, &argmax, &shape, channels, &mut dx);
             results.push(dx.clone());
@@ -403,13 +480,15 @@ mod tests {
         let shape = PoolShape { height: 1, width: 3, kernel: 1, stride: 1, padding: 0 };
         let x = [1.0, f32::NAN, f32::NEG_INFINITY];
         let (mut y, mut argmax) = ([0.0; 3], [9; 3]);
-        max_pool(&x, &shape, 1, &mut y, &mut argmax);
+        max_pool(&x, &shape, 1, false, &mut y, &mut argmax);
         assert!(y[0] == 1.0 && y[1].is_nan() && y[2] == f32::NEG_INFINITY);
         let shape = PoolShape { height: 2, width: 2, kernel: 2, stride: 2, padding: 0 };
         let (mut y, mut argmax) = ([0.0; 1], [9; 1]);
-        max_pool(&[5.0, f32::NAN, 7.0, 1.0], &shape, 1, &mut y, &mut argmax);
-        assert!(y[0].is_nan() && argmax == [1]);
-        max_pool(&[f32::NEG_INFINITY; 4], &shape, 1, &mut y, &mut argmax);
+        for relu in [false, true] {
+            max_pool(&[5.0, f32::NAN, 7.0, 1.0], &shape, 1, relu, &mut y, &mut argmax);
+            assert!(y[0].is_nan() && argmax == [1]);
+        }
+        max_pool(&[f32::NEG_INFINITY; 4], &shape, 1, false, &mut y, &mut argmax);
         assert!(y[0] == f32::NEG_INFINITY && argmax == [0]);
     }
 

@@ -7,10 +7,12 @@ use rayon::prelude::*;
 
 use super::window::Window;
 use super::{Algorithm, Conv2d, Method, depthwise, winograd};
-use crate::buffer::with_scratch;
+use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
-use crate::gemm::{self, Columns, pack_panels, panels_len, products_of_columns, sums_at, sums_len};
+use crate::gemm::{
+    self, Columns, pack_panels, panel_width, panels_len, products_of_columns, sums_at, sums_len,
+};
 use crate::isa::Isa;
 
 /// Parts of a batch.
@@ -94,6 +96,8 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
     let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
     let images = E::Factor::VALUES * (at_a_time / window.grid_len()).max(1);
     let mut add = false;
+    // Rows of one panel, side by side: packed as they lie.
+    let packed = E::Factor::VALUES == 1 && k == conv.out_channels && k == panel_width(isa, k);
     with_scratch(panels_len(isa, at_a_time, k), |panels: &mut [E::Factor]| {
         with_scratch(k, |zeros: &mut [E]| {
             zeros.fill(E::default());
@@ -102,6 +106,13 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
             groups.for_each(|(x, dy)| {
                 window.with_factor_frames(isa, x, &frame, |a, distance| {
                     let mut multiply = |starts: &[usize], rows: &[[usize; 2]]| {
+                        let a = Columns { a, starts, runs };
+                        if packed {
+                            let dy = factors(&dy[rows[0][0]..][..starts.len() * k]);
+                            products_of_columns(isa, a, dy, k, add, sums);
+                            add = true;
+                            return;
+                        }
                         let panels = &mut panels[..panels_len(isa, starts.len(), k)];
                         // A last image without a second is paired with zeros.
                         let row = |r: usize| {
@@ -109,7 +120,6 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
                             dy.get(at..at + k).unwrap_or(zeros)
                         };
                         pack_panels(isa, (starts.len() * E::Factor::VALUES, k), row, panels);
-                        let a = Columns { a, starts, runs };
                         products_of_columns(isa, a, panels, k, add, sums);
                         add = true;
                     };
@@ -158,9 +168,9 @@ fn write(isa: Isa, conv: &Conv2d, sums: &[f32], dweight: &mut [f32]) {
     let width = gemm::panel_width(isa, k);
     dweight.par_chunks_mut(width * c * taps).enumerate().for_each(|(block, dweight)| {
         let n = dweight.len() / (c * taps);
-        for row in 0..c * taps {
-            let (tap, channel) = (row / c, row % c);
-            let from = &sums[sums_at(isa, row, block * width, k)..][..n];
+        // Each filter is written from its first value to its last.
+        for (channel, tap) in (0..c * taps).map(|at| (at / taps, at % taps)) {
+            let from = &sums[sums_at(isa, tap * c + channel, block * width, k)..][..n];
             for (i, &value) in from.iter().enumerate() {
                 dweight[(i * c + channel) * taps + tap] = value;
             }

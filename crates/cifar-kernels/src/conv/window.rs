@@ -82,6 +82,7 @@ impl Window {
     }
 
     /// Pixels of the grid.
+    #[inline]
     pub(super) fn grid_len(&self) -> usize {
         self.grid.0 * self.grid.1
     }

@@ -121,6 +121,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn where_same(self, x: Self::V, y: Self::V, v: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            let same = _mm256_cmpeq_epi32(_mm256_castps_si256(x), _mm256_castps_si256(y));
+            _mm256_and_ps(_mm256_castsi256_ps(same), v)
+        }
+    }
+
+    #[inline(always)]
     fn pow2(self, n: Self::V) -> Self::V {
         // SAFETY: see `splat`.
         unsafe {

@@ -127,6 +127,15 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    fn where_same(self, x: Self::V, y: Self::V, v: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            let (x, y) = (_mm512_castps_si512(x), _mm512_castps_si512(y));
+            _mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask(x, y), v)
+        }
+    }
+
+    #[inline(always)]
     fn pow2(self, n: Self::V) -> Self::V {
         // SAFETY: see `splat`.
         unsafe {

@@ -80,6 +80,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn where_same(self, x: Self::V, y: Self::V, v: Self::V) -> Self::V {
+        std::array::from_fn(|i| if x[i].to_bits() == y[i].to_bits() { v[i] } else { 0.0 })
+    }
+
+    #[inline(always)]
     fn pow2(self, n: Self::V) -> Self::V {
         n.map(pow2)
     }
@@ -177,6 +182,11 @@ impl Simd for Lane {
     #[inline(always)]
     fn if_above(self, x: f32, y: f32, a: f32, b: f32) -> f32 {
         if (x > y) | x.is_nan() { a } else { b }
+    }
+
+    #[inline(always)]
+    fn where_same(self, x: f32, y: f32, v: f32) -> f32 {
+        if x.to_bits() == y.to_bits() { v } else { 0.0 }
     }
 
     #[inline(always)]

@@ -4,25 +4,26 @@ use candle_core::Result;
 use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
-use cifar_kernels::conv;
+use cifar_kernels::conv::{self, Algorithm};
 use cifar_kernels::element::Element;
 
-use super::Tensors;
-use super::memory::{Gradients, Into, Step};
-use super::passes::{Memory, State};
-use super::plan::{Op, Operation, Plan};
+use super::memory::{Into, Step};
+use super::passes::{Kept, Memory, Packed};
+use super::plan::{Op, Operation};
+use super::{Planned, Tensors};
 use crate::Activation;
 
 /// Fills the gradient of every wanted weight; that of the logits is in its place.
 pub(super) fn run<E: Element>(
-    plan: &Plan,
-    gradients: &Gradients,
-    tensors: &Tensors,
-    states: &mut [State<E>],
+    planned: &Planned,
+    weights: &[Option<Packed<E>>],
+    convolution: Algorithm,
+    kept: &[Kept],
     memory: &mut Memory,
     n_images: usize,
-    weights: &mut [f32],
+    dweights: &mut [f32],
 ) -> Result<()> {
+    let Planned { plan, gradients, tensors } = planned;
     let steps = gradients.wanted_steps();
     for (nth, step) in steps.iter().enumerate() {
         match *step {
@@ -48,10 +49,12 @@ pub(super) fn run<E: Element>(
                         }
                     },
                     accumulate: matches!(dx, Into::Accumulate(_)),
-                    weights,
+                    dweights,
                 };
                 let channels = plan.values[operation.input].channels;
-                let done = operate(operation, channels, tensors, &mut states[at], buffers);
+                let packed = weights[at].as_ref();
+                let done =
+                    operate(operation, channels, tensors, packed, convolution, &kept[at], buffers);
                 memory.gradients[dy] = source;
                 if let Into::Write(id) | Into::Accumulate(id) = dx {
                     memory.gradients[id] = target;
@@ -94,7 +97,7 @@ struct Buffers<'a, E> {
     /// Whether to add to `dx` rather than overwrite it.
     accumulate: bool,
     /// The gradients of all weights.
-    weights: &'a mut [f32],
+    dweights: &'a mut [f32],
 }
 
 impl<E> Buffers<'_, E> {
@@ -102,7 +105,7 @@ impl<E> Buffers<'_, E> {
     fn of(&mut self, tensors: &Tensors, path: &str, name: &str) -> Result<&mut [f32]> {
         let tensor = tensors.get(path, name)?;
         let range = tensor.gradient.clone().filter(|_| tensor.wanted).unwrap_or(0..0);
-        Ok(&mut self.weights[range])
+        Ok(&mut self.dweights[range])
     }
 }
 
@@ -110,12 +113,14 @@ fn operate<E: Element>(
     operation: &Operation,
     channels: usize,
     tensors: &Tensors,
-    state: &mut State<E>,
+    packed: Option<&Packed<E>>,
+    convolution: Algorithm,
+    kept: &Kept,
     mut buffers: Buffers<'_, E>,
 ) -> Result<()> {
     let path = &operation.path;
-    match (&operation.op, state) {
-        (Op::Conv { conv, bias, relu }, State::Conv { algorithm, input_gradient, .. }) => {
+    match (&operation.op, packed, kept) {
+        (Op::Conv { conv, bias, relu }, Some(packed), _) => {
             if *relu {
                 activation::relu_gate(buffers.y, buffers.dy);
             }
@@ -123,7 +128,7 @@ fn operate<E: Element>(
             let dy = std::mem::take(&mut buffers.dy);
             let dweight = buffers.of(tensors, path, "weight")?;
             if !dweight.is_empty() {
-                conv::weight_gradient(conv, *algorithm, x, dy, dweight);
+                conv::weight_gradient(conv, convolution, x, dy, dweight);
             }
             if *bias {
                 let dbias = buffers.of(tensors, path, "bias")?;
@@ -131,12 +136,11 @@ fn operate<E: Element>(
                     conv::bias_gradient(dy, dbias);
                 }
             }
-            if let (Some(filters), Some(dx)) = (input_gradient, buffers.dx) {
-                filters.pack(tensors.read(path, "weight")?.slice());
+            if let (Some(filters), Some(dx)) = (&packed.input_gradient, buffers.dx) {
                 conv::input_gradient(filters, dy, buffers.accumulate, dx);
             }
         }
-        (Op::BatchNorm { activation, .. }, State::BatchNorm(statistics)) => {
+        (Op::BatchNorm { activation, .. }, _, Kept::BatchNorm(statistics)) => {
             let (affine, inv_std) = (statistics.affine(), &statistics.inv_std[..]);
             let mut activation = *activation;
             // With an addition in between, the activation's argument is not a function of `x` alone.
@@ -172,34 +176,37 @@ fn operate<E: Element>(
             };
             batch_norm::input_gradient(x, from, affine, inv_std, activation, &dweight, &dbias, to);
         }
-        (Op::Add { activation: None, .. }, _) => {}
+        (Op::Add { activation: None, .. }, ..) => {}
         (
             Op::Add { activation: Some(Activation::Relu), .. } | Op::Activation(Activation::Relu),
-            _,
+            ..,
         ) => activation::relu_gate(buffers.y, buffers.dy),
-        (Op::Add { activation: Some(curved), .. } | Op::Activation(curved), _) => {
+        (Op::Add { activation: Some(curved), .. } | Op::Activation(curved), ..) => {
             activation::gradient(*curved, buffers.x, buffers.residual, buffers.dy);
         }
-        (Op::Scale(factor), _) => {
+        (Op::Scale(factor), ..) => {
             buffers.dy.iter_mut().for_each(|dy| *dy = E::from_f32(dy.to_f32() * factor));
         }
-        (Op::MaxPool(shape), State::MaxPool(argmax)) => {
+        (Op::MaxPool { shape, relu }, _, Kept::MaxPool(argmax)) => {
             if let Some(dx) = buffers.dx {
+                if *relu {
+                    activation::relu_gate(buffers.y, buffers.dy);
+                }
                 pool::max_pool_backward(buffers.dy, argmax, shape, channels, dx);
             }
         }
-        (Op::AvgPool(shape), _) => {
+        (Op::AvgPool(shape), ..) => {
             if let Some(dx) = buffers.dx {
                 pool::avg_pool_backward(buffers.dy, shape, channels, dx);
             }
         }
-        (Op::GlobalAvgPool, _) => {
+        (Op::GlobalAvgPool, ..) => {
             if let Some(dx) = buffers.dx {
                 let n_pixels = dx.len() / buffers.dy.len();
                 pool::global_avg_pool_backward(buffers.dy, n_pixels, channels, dx);
             }
         }
-        (Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool(_), _) => {}
+        (Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool { .. }, ..) => {}
     }
     Ok(())
 }

@@ -8,19 +8,21 @@ use cifar_kernels::conv::{self, Epilogue};
 use cifar_kernels::element::Element;
 
 use super::Tensors;
-use super::passes::State;
+use super::passes::{Kept, Packed};
 use super::plan::{Op, Operation, Plan};
 
 /// Fills every value after the images'.
 pub(super) fn run<E: Element>(
     plan: &Plan,
     tensors: &Tensors,
-    states: &mut [State<E>],
+    weights: &[Option<Packed<E>>],
+    kept: &mut [Kept],
     values: &mut [Buffer],
 ) -> Result<()> {
-    for (operation, state) in plan.operations.iter().zip(states) {
+    for ((operation, packed), kept) in plan.operations.iter().zip(weights).zip(kept) {
         let mut output = std::mem::take(&mut values[operation.output]);
-        let done = step(plan, operation, tensors, state, values, output.as_mut_slice());
+        let y = output.as_mut_slice();
+        let done = step(plan, operation, tensors, packed.as_ref(), kept, values, y);
         values[operation.output] = output;
         done.map_err(|error| error.context(format!("layer `{}`", operation.path)))?;
     }
@@ -31,21 +33,22 @@ fn step<E: Element>(
     plan: &Plan,
     operation: &Operation,
     tensors: &Tensors,
-    state: &mut State<E>,
+    packed: Option<&Packed<E>>,
+    kept: &mut Kept,
     values: &[Buffer],
     y: &mut [E],
 ) -> Result<()> {
     let path = &operation.path;
     let x = values[operation.input].as_slice::<E>();
     let channels = plan.values[operation.input].channels;
-    match (&operation.op, state) {
-        (Op::Conv { bias, relu, .. }, State::Conv { forward, .. }) => {
-            forward.pack(tensors.read(path, "weight")?.slice());
+    match (&operation.op, packed, kept) {
+        (Op::Conv { bias, relu, .. }, Some(packed), _) => {
             let bias = bias.then(|| tensors.read(path, "bias")).transpose()?;
             let bias = bias.as_ref().map(|bias| bias.slice());
-            conv::forward(forward, x, Epilogue { bias, relu: *relu, accumulate: false }, y);
+            let epilogue = Epilogue { bias, relu: *relu, accumulate: false };
+            conv::forward(&packed.forward, x, epilogue, y);
         }
-        (Op::BatchNorm { norm, residual, activation }, State::BatchNorm(statistics)) => {
+        (Op::BatchNorm { norm, residual, activation }, _, Kept::BatchNorm(statistics)) => {
             let n_values = x.len() / channels;
             if n_values < 2 {
                 bail!(
@@ -60,10 +63,10 @@ fn step<E: Element>(
             let residual = residual.map(|residual| values[residual].as_slice());
             batch_norm::apply(x, statistics.affine(), residual, *activation, y);
         }
-        (Op::MaxPool(shape), State::MaxPool(argmax)) => {
-            pool::max_pool(x, shape, channels, y, argmax);
+        (Op::MaxPool { shape, relu }, _, Kept::MaxPool(argmax)) => {
+            pool::max_pool(x, shape, channels, *relu, y, argmax);
         }
-        (op, _) => plain(op, x, channels, values, y),
+        (op, ..) => plain(op, x, channels, values, y),
     }
     Ok(())
 }
@@ -84,6 +87,6 @@ pub(super) fn plain<E: Element>(op: &Op, x: &[E], channels: usize, values: &[Buf
             let n_pixels = x.len() / y.len();
             pool::global_avg_pool(x, n_pixels, channels, y);
         }
-        Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool(_) => {}
+        Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool { .. } => {}
     }
 }

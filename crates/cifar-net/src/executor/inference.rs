@@ -7,7 +7,9 @@ use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
 use cifar_kernels::element::{Element, bf16};
+use cifar_kernels::isa::Isa;
 use cifar_kernels::layout;
+use rayon::prelude::*;
 
 use super::plan::{Op, Operation, Plan, ValueId};
 use super::statistics::Statistics;
@@ -37,7 +39,9 @@ struct Stages<E: Element> {
     stages: Vec<Stage<E>>,
     /// Values of each buffer for one image.
     lens: Vec<usize>,
-    buffers: Vec<Buffer>,
+    /// Images that go through all stages at a time, on one thread.
+    shard_len: usize,
+    shards: Vec<Shard>,
     /// `C` and `H·W`
     input: (usize, usize),
     logits: BufferId,
@@ -45,6 +49,18 @@ struct Stages<E: Element> {
 }
 
 type BufferId = usize;
+
+/// What some of the images have to themselves.
+#[derive(Debug, Default)]
+struct Shard {
+    buffers: Vec<Buffer>,
+    /// Which pixel of its window each maximum is; nobody asks.
+    argmax: Vec<u32>,
+}
+
+/// Values of the largest input and result of one shard. Fewer stay nearer, more read the weights
+/// less often; docs/benchmarks.md has the measurement.
+const SHARD_VALUES: usize = 1024 * 1024;
 
 /// One operation, with the buffers in the place of the values.
 #[derive(Debug)]
@@ -72,7 +88,10 @@ enum Kind<E: Element> {
         residual: Option<BufferId>,
         activation: Option<Activation>,
     },
-    MaxPool(cifar_kernels::pool::PoolShape, Vec<u32>),
+    MaxPool {
+        shape: cifar_kernels::pool::PoolShape,
+        relu: bool,
+    },
     /// Its residual is a buffer.
     Plain(Op),
 }
@@ -126,11 +145,13 @@ impl<E: Element> Stages<E> {
             });
         }
         let [c, h, w] = net.input;
+        let largest = stages.iter().map(|stage| stage.lens.0 + stage.lens.1).max().unwrap_or(1);
         Ok(Self {
             stages,
             input: (c, h * w),
             logits: pool.of[plan.plan.output],
-            buffers: vec![Buffer::default(); pool.lens.len()],
+            shard_len: (SHARD_VALUES / largest).max(1),
+            shards: Vec::new(),
             lens: pool.lens,
             n_classes: net.n_classes,
         })
@@ -139,29 +160,56 @@ impl<E: Element> Stages<E> {
 
 impl<E: Element> Run for Stages<E> {
     fn run(&mut self, images: &[f32], n: usize, logits: &mut Vec<f32>) {
-        let Self { stages, lens, buffers, input, n_classes, .. } = self;
+        let Self { stages, lens, shard_len, shards, input, n_classes, logits: last } = self;
+        logits.resize(n * *n_classes, 0.0);
+        if shards.len() < n.div_ceil(*shard_len) {
+            shards.resize_with(n.div_ceil(*shard_len), Shard::default);
+        }
+        let isa = Isa::current();
+        let parts = images.par_chunks(*shard_len * input.0 * input.1);
+        let parts = parts.zip(logits.par_chunks_mut(*shard_len * *n_classes));
+        shards.par_iter_mut().zip(parts).for_each(|(shard, (images, logits))| {
+            isa.force(|| {
+                let n = logits.len() / *n_classes;
+                shard.run::<E>(stages, lens, *input, images, n);
+                let last = shard.buffers[*last].as_slice::<E>();
+                logits.iter_mut().zip(last).for_each(|(logit, last)| *logit = last.to_f32());
+            });
+        });
+    }
+}
+
+impl Shard {
+    /// All stages on `n` images of `C` and `H·W`.
+    fn run<E: Element>(
+        &mut self,
+        stages: &[Stage<E>],
+        lens: &[usize],
+        (channels, n_pixels): (usize, usize),
+        images: &[f32],
+        n: usize,
+    ) {
+        let Self { buffers, argmax } = self;
+        buffers.resize(lens.len(), Buffer::default());
         for (buffer, len) in buffers.iter_mut().zip(lens) {
-            buffer.resize::<E>(n * *len);
+            buffer.resize::<E>(n * len);
         }
         let first = &mut buffers[0].as_mut_slice::<E>()[..images.len()];
-        layout::channels_last(images, input.0, input.1, first);
+        layout::channels_last(images, channels, n_pixels, first);
         for stage in stages {
             let mut output = std::mem::take(&mut buffers[stage.output]);
-            stage.run(buffers, n, output.as_mut_slice());
+            stage.run(buffers, n, output.as_mut_slice(), argmax);
             buffers[stage.output] = output;
         }
-        let last = &buffers[self.logits].as_slice::<E>()[..n * *n_classes];
-        logits.clear();
-        logits.extend(last.iter().map(|logit| logit.to_f32()));
     }
 }
 
 impl<E: Element> Stage<E> {
-    fn run(&mut self, buffers: &[Buffer], n: usize, y: &mut [E]) {
+    fn run(&self, buffers: &[Buffer], n: usize, y: &mut [E], argmax: &mut Vec<u32>) {
         let (in_len, out_len) = (n * self.lens.0, n * self.lens.1);
         let x = buffers[self.input].as_slice().get(..in_len).unwrap_or_default();
         let y = &mut y[..out_len];
-        match &mut self.kind {
+        match &self.kind {
             Kind::Conv { filters, bias, residual, activation } => {
                 if let Some(residual) = residual.filter(|&residual| residual != self.output) {
                     y.copy_from_slice(&buffers[residual].as_slice()[..out_len]);
@@ -177,9 +225,9 @@ impl<E: Element> Stage<E> {
                 let residual = residual.map(|id| &buffers[id].as_slice()[..out_len]);
                 batch_norm::apply(x, statistics.affine(), residual, *activation, y);
             }
-            Kind::MaxPool(shape, argmax) => {
+            Kind::MaxPool { shape, relu } => {
                 argmax.resize(out_len, 0);
-                pool::max_pool(x, shape, self.channels, y, argmax);
+                pool::max_pool(x, shape, self.channels, *relu, y, argmax);
             }
             Kind::Plain(op) => forward::plain(op, x, self.channels, buffers, y),
         }
@@ -269,7 +317,7 @@ fn kind<E: Element>(
             let activation = relu.then_some(Activation::Relu);
             Kind::Conv { filters, bias, residual: None, activation }
         }
-        Op::MaxPool(shape) => Kind::MaxPool(*shape, Vec::new()),
+        Op::MaxPool { shape, relu } => Kind::MaxPool { shape: *shape, relu: *relu },
         Op::Add { activation, .. } => {
             let (residual, activation) = (residual.unwrap_or_default(), *activation);
             Kind::Plain(Op::Add { residual, activation })

@@ -61,7 +61,11 @@ impl Gradients {
             let mut step = |dx| steps.push(Step::Operation { at, dy, dx });
             match (&operation.op, input, held[input]) {
                 // Out of place. Images have no gradient.
-                (Op::Conv { .. } | Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool, 0, _) => {
+                (
+                    Op::Conv { .. } | Op::MaxPool { .. } | Op::AvgPool(_) | Op::GlobalAvgPool,
+                    0,
+                    _,
+                ) => {
                     step(Into::Nowhere);
                     pool.give(dy);
                 }
@@ -69,7 +73,11 @@ impl Gradients {
                     step(Into::Accumulate(dx));
                     pool.give(dy);
                 }
-                (Op::Conv { .. } | Op::MaxPool(_) | Op::AvgPool(_) | Op::GlobalAvgPool, _, had) => {
+                (
+                    Op::Conv { .. } | Op::MaxPool { .. } | Op::AvgPool(_) | Op::GlobalAvgPool,
+                    _,
+                    had,
+                ) => {
                     let dx = pool.take(len);
                     step(Into::Write(dx));
                     pool.give(dy);

@@ -6,13 +6,14 @@ use candle_core::Result;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::conv::{Algorithm, Filters, Pass};
 use cifar_kernels::element::Element;
-use cifar_kernels::layout;
+use cifar_kernels::isa::Isa;
+use rayon::prelude::*;
 
-use super::memory::Gradients;
 use super::plan::{Op, Operation, Plan};
 use super::report::MemoryReport;
+use super::shard::Shard;
 use super::statistics::Statistics;
-use super::{Planned, backward, forward};
+use super::{Planned, Tensors};
 
 /// Both passes, whatever type values are stored in.
 pub(super) trait Passes: Debug + Send {
@@ -31,7 +32,7 @@ pub(super) trait Passes: Debug + Send {
         planned: &Planned,
         dlogits: &[f32],
         n_images: usize,
-        weights: &mut [f32],
+        dweights: &mut [f32],
     ) -> Result<()>;
 
     fn report(&self, planned: &Planned, batch_size: usize) -> MemoryReport;
@@ -40,22 +41,25 @@ pub(super) trait Passes: Debug + Send {
 /// What the passes keep, with values stored as `E`.
 #[derive(Debug)]
 pub(super) struct Typed<E: Element> {
-    /// What an operation keeps from the forward pass for the backward pass.
-    states: Vec<State<E>>,
-    memory: Memory,
+    /// The packed weights of each operation, for all shards.
+    weights: Vec<Option<Packed<E>>>,
+    /// Those of the last forward pass come first.
+    shards: Vec<Shard<E>>,
+    convolution: Algorithm,
 }
 
-/// What one operation keeps beside its values.
+/// The weights of a convolution as both passes read them; images have no gradient, so the first
+/// convolution lacks one.
 #[derive(Debug)]
-pub(super) enum State<E: Element> {
+pub(super) struct Packed<E: Element> {
+    pub(super) forward: Filters<E>,
+    pub(super) input_gradient: Option<Filters<E>>,
+}
+
+/// What one operation keeps from the forward pass for the backward pass, beside its values.
+#[derive(Debug)]
+pub(super) enum Kept {
     Nothing,
-    /// The packed weights of both passes; images have no gradient, so the first lacks one. And what
-    /// the weights' gradient is computed by.
-    Conv {
-        algorithm: Algorithm,
-        forward: Filters<E>,
-        input_gradient: Option<Filters<E>>,
-    },
     BatchNorm(Statistics),
     /// Which pixel of its window each maximum was.
     MaxPool(Vec<u32>),
@@ -69,40 +73,32 @@ pub(super) struct Memory {
 }
 
 impl<E: Element> Typed<E> {
-    pub(super) fn new(plan: &Plan, gradients: &Gradients, convolution: Algorithm) -> Self {
-        let state = |operation: &Operation| match &operation.op {
-            Op::Conv { conv, .. } => State::Conv {
-                algorithm: convolution,
+    pub(super) fn new(plan: &Plan, convolution: Algorithm) -> Self {
+        let packed = |operation: &Operation| match &operation.op {
+            Op::Conv { conv, .. } => Some(Packed {
                 forward: Filters::new(*conv, Pass::Forward, convolution),
                 input_gradient: (operation.input != 0)
                     .then(|| Filters::new(*conv, Pass::InputGradient, convolution)),
-            },
-            Op::BatchNorm { norm, .. } => State::BatchNorm(Statistics::new(norm.channels)),
-            Op::MaxPool(_) => State::MaxPool(Vec::new()),
-            _ => State::Nothing,
+            }),
+            _ => None,
         };
-        Self {
-            states: plan.operations.iter().map(state).collect(),
-            memory: Memory {
-                values: vec![Buffer::default(); plan.values.len()],
-                gradients: vec![Buffer::default(); gradients.buffers.len()],
-            },
-        }
+        let weights = plan.operations.iter().map(packed).collect();
+        Self { weights, shards: Vec::new(), convolution }
     }
 
-    fn resize(&mut self, planned: &Planned, n: usize) {
-        let values = &planned.plan.values;
-        for (buffer, value) in self.memory.values.iter_mut().zip(values) {
-            buffer.resize::<E>(n * value.len());
-        }
-        for (buffer, len) in self.memory.gradients.iter_mut().zip(&planned.gradients.buffers) {
-            buffer.resize::<E>(n * len);
-        }
-        for (state, operation) in self.states.iter_mut().zip(&planned.plan.operations) {
-            if let State::MaxPool(argmax) = state {
-                argmax.resize(n * values[operation.output].len(), 0);
+    /// Packs the weights of all convolutions for one of the passes.
+    fn pack(&mut self, planned: &Planned, pass: Pass) -> Result<()> {
+        let each = self.weights.par_iter_mut().zip(&planned.plan.operations);
+        each.try_for_each(|(packed, operation)| {
+            let filters = packed.as_mut().and_then(|packed| match pass {
+                Pass::Forward => Some(&mut packed.forward),
+                Pass::InputGradient => packed.input_gradient.as_mut(),
+            });
+            if let Some(filters) = filters {
+                filters.pack(planned.tensors.read(&operation.path, "weight")?.slice());
             }
-        }
+            Ok(())
+        })
     }
 }
 
@@ -115,16 +111,19 @@ impl<E: Element> Passes for Typed<E> {
         logits: &mut Vec<f32>,
     ) -> Result<()> {
         let plan = &planned.plan;
-        self.resize(planned, n_images);
-        let Self { states, memory, .. } = self;
-        let input = plan.values[0];
-        let first = memory.values[0].as_mut_slice::<E>();
-        layout::channels_last(images, input.channels, input.height * input.width, first);
-        forward::run(plan, &planned.tensors, states, &mut memory.values)?;
-        let last = memory.values[plan.output].as_slice::<E>();
-        logits.clear();
-        logits.extend(last.iter().map(|logit| logit.to_f32()));
-        Ok(())
+        let (in_len, out_len) = (plan.values[0].len(), plan.values[plan.output].len());
+        logits.resize(n_images * out_len, 0.0);
+        let n_shard = plan.shard_len(n_images, planned.tensors.n_trained);
+        while self.shards.len() < n_images.div_ceil(n_shard) {
+            self.shards.push(Shard::new(plan, &planned.gradients));
+        }
+        self.pack(planned, Pass::Forward)?;
+        let (isa, weights) = (Isa::current(), &self.weights);
+        let parts =
+            images.par_chunks(n_shard * in_len).zip(logits.par_chunks_mut(n_shard * out_len));
+        self.shards.par_iter_mut().zip(parts).try_for_each(|(shard, (images, logits))| {
+            isa.force(|| shard.forward(planned, weights, images, logits))
+        })
     }
 
     fn backward(
@@ -132,17 +131,47 @@ impl<E: Element> Passes for Typed<E> {
         planned: &Planned,
         dlogits: &[f32],
         n_images: usize,
-        weights: &mut [f32],
+        dweights: &mut [f32],
     ) -> Result<()> {
-        let Self { states, memory, .. } = self;
-        let of_logits = memory.gradients[planned.gradients.of_logits].as_mut_slice::<E>();
-        of_logits.iter_mut().zip(dlogits).for_each(|(d, &value)| *d = E::from_f32(value));
-        let Planned { plan, gradients, tensors } = planned;
-        backward::run(plan, gradients, tensors, states, memory, n_images, weights)
+        let Planned { plan, tensors, .. } = planned;
+        self.pack(planned, Pass::InputGradient)?;
+        let n_shard = plan.shard_len(n_images, tensors.n_trained);
+        let parts = dlogits.par_chunks(n_shard * plan.values[plan.output].len());
+        let (isa, weights, convolution) = (Isa::current(), &self.weights, self.convolution);
+        let n_shards = parts.len();
+        let shards = &mut self.shards[..n_shards];
+        if let [shard] = shards {
+            return shard.backward(planned, weights, convolution, dlogits, dweights);
+        }
+        shards.par_iter_mut().zip(parts).try_for_each(|(shard, dlogits)| {
+            let mut own = std::mem::take(&mut shard.dweights);
+            own.resize::<f32>(tensors.n_trained);
+            let done = isa.force(|| {
+                shard.backward(planned, weights, convolution, dlogits, own.as_mut_slice())
+            });
+            shard.dweights = own;
+            done
+        })?;
+        add_up(shards, tensors, dweights);
+        Ok(())
     }
 
     fn report(&self, planned: &Planned, batch_size: usize) -> MemoryReport {
-        let Planned { plan, gradients, tensors } = planned;
-        MemoryReport::new(plan, gradients, &self.states, tensors, batch_size)
+        MemoryReport::new(planned, &self.weights, batch_size)
+    }
+}
+
+/// The sum of all shards' gradients, in their order, of each tensor whose gradient is wanted.
+fn add_up<E: Element>(shards: &[Shard<E>], tensors: &Tensors, dweights: &mut [f32]) {
+    let wanted = tensors.all.iter().filter(|tensor| tensor.wanted);
+    for range in wanted.filter_map(|tensor| tensor.gradient.clone()) {
+        let (total, mut shards) = (&mut dweights[range.clone()], shards.iter());
+        if let Some(first) = shards.next() {
+            total.copy_from_slice(&first.dweights.as_slice()[range.clone()]);
+        }
+        for shard in shards {
+            let part: &[f32] = &shard.dweights.as_slice()[range.clone()];
+            total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+        }
     }
 }

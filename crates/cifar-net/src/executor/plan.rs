@@ -10,6 +10,9 @@ use crate::{Activation, BatchNorm2d, Layer, Net, Node, Residual};
 /// Index of a value; 0 is the images.
 pub(super) type ValueId = usize;
 
+/// Values of one shard of a batch: with their gradients about a second-level cache.
+const SHARD_VALUES: usize = 512 * 1024;
+
 /// What passes from one operation to the next, for each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Value {
@@ -46,7 +49,12 @@ pub(super) enum Op {
     },
     Activation(Activation),
     Scale(f32),
-    MaxPool(PoolShape),
+    /// With the ReLU that stood in front of it: the largest value is the same, and there are fewer to
+    /// look at.
+    MaxPool {
+        shape: PoolShape,
+        relu: bool,
+    },
     AvgPool(PoolShape),
     GlobalAvgPool,
 }
@@ -104,6 +112,15 @@ impl Plan {
             );
         }
         Ok(Self { operations: builder.operations, values: builder.values, output })
+    }
+
+    /// Images that go through all operations at a time: all of them where an operation looks at the
+    /// whole batch or the gradients of `n_weights` would take more memory than the values.
+    pub(super) fn shard_len(&self, n_images: usize, n_weights: usize) -> usize {
+        let of_image: usize = self.values.iter().map(Value::len).sum();
+        let shard_len = SHARD_VALUES.div_ceil(of_image);
+        let whole = self.operations.iter().any(|o| matches!(o.op, Op::BatchNorm { .. }));
+        if whole || n_weights > shard_len * of_image { n_images } else { shard_len.min(n_images) }
     }
 
     /// For each value, the last operation that reads it; `None` for one that nothing reads.
@@ -184,7 +201,8 @@ impl Builder {
             Layer::Activation(activation) => self.activation(path, *activation, input),
             Layer::MaxPool2d(pool) => {
                 let (shape, value) = pooled(pool.kernel, pool.stride);
-                self.push(path, Op::MaxPool(shape), input, value)
+                let relu = self.take_relu(input);
+                self.push(path, Op::MaxPool { shape, relu }, input, value)
             }
             Layer::AvgPool2d(pool) => {
                 let (shape, value) = pooled(pool.kernel, pool.stride);
@@ -231,6 +249,19 @@ impl Builder {
             }
         }
         self.push(path, Op::Activation(activation), input, self.values[input])
+    }
+
+    /// Takes the ReLU from the convolution that makes `input`, if it has one and nothing else reads
+    /// that.
+    fn take_relu(&mut self, input: ValueId) -> bool {
+        match self.operations.last_mut() {
+            Some(Operation { op: Op::Conv { relu, .. }, output, .. })
+                if *output == input && !self.shared[input] =>
+            {
+                std::mem::take(relu)
+            }
+            _ => false,
+        }
     }
 
     /// The shortcut first, so that the body's last operation finds it done.

@@ -2,10 +2,9 @@
 
 use cifar_kernels::element::Element;
 
-use super::Tensors;
-use super::memory::Gradients;
-use super::passes::State;
-use super::plan::{Op, Plan};
+use super::Planned;
+use super::passes::Packed;
+use super::plan::Op;
 use crate::Activation;
 
 /// The operations of a training step and the bytes it needs.
@@ -23,8 +22,11 @@ pub struct MemoryReport {
     pub n_gradient_buffers: usize,
     /// Weights in the order that the convolutions read them.
     pub packed_bytes: usize,
-    /// Gradients of the weights.
+    /// Gradients of the weights, of each shard and their sum.
     pub weight_gradient_bytes: usize,
+    /// Images that go through all operations at a time: the whole batch where batch norm looks at
+    /// it.
+    pub shard_len: usize,
 }
 
 /// One operation of the plan.
@@ -47,28 +49,28 @@ impl MemoryReport {
     }
 
     pub(super) fn new<E: Element>(
-        plan: &Plan,
-        gradients: &Gradients,
-        states: &[State<E>],
-        tensors: &Tensors,
+        Planned { plan, gradients, tensors }: &Planned,
+        weights: &[Option<Packed<E>>],
         batch_size: usize,
     ) -> Self {
         let bytes = |n_values: usize| n_values * size_of::<E>() * batch_size;
-        let operations = plan.operations.iter().zip(states).map(|(operation, state)| {
+        let operations = plan.operations.iter().zip(weights).map(|(operation, packed)| {
             let value = plan.values[operation.output];
             PlannedOperation {
                 path: operation.path.clone(),
-                kind: kind(&operation.op, state),
+                kind: kind(&operation.op, packed.as_ref()),
                 output: [value.channels, value.height, value.width],
                 bytes: bytes(value.len()),
             }
         });
-        let packed = states.iter().map(|state| match state {
-            State::Conv { forward, input_gradient, .. } => {
-                forward.n_bytes() + input_gradient.as_ref().map_or(0, |f| f.n_bytes())
-            }
-            _ => 0,
+        let packed = weights.iter().flatten().map(|packed| {
+            packed.forward.n_bytes() + packed.input_gradient.as_ref().map_or(0, |f| f.n_bytes())
         });
+        let shard_len = plan.shard_len(batch_size, tensors.n_trained);
+        let n_gradients = match batch_size.div_ceil(shard_len) {
+            1 => 1,
+            n_shards => n_shards + 1,
+        };
         Self {
             operations: operations.collect(),
             batch_size,
@@ -76,15 +78,16 @@ impl MemoryReport {
             gradient_bytes: gradients.buffers.iter().map(|&len| bytes(len)).sum(),
             n_gradient_buffers: gradients.buffers.len(),
             packed_bytes: packed.sum(),
-            weight_gradient_bytes: tensors.n_trained * size_of::<f32>(),
+            weight_gradient_bytes: n_gradients * tensors.n_trained * size_of::<f32>(),
+            shard_len,
         }
     }
 }
 
-fn kind<E: Element>(op: &Op, state: &State<E>) -> String {
-    let mut kind = match (op, state) {
-        (Op::Conv { conv, .. }, State::Conv { forward, .. }) => {
-            let algorithm = format!("{:?}", forward.algorithm()).to_lowercase();
+fn kind<E: Element>(op: &Op, packed: Option<&Packed<E>>) -> String {
+    let mut kind = match (op, packed) {
+        (Op::Conv { conv, .. }, Some(packed)) => {
+            let algorithm = format!("{:?}", packed.forward.algorithm()).to_lowercase();
             format!("conv{}x{} {algorithm}", conv.kernel_height, conv.kernel_width)
         }
         (Op::Conv { .. }, _) => "conv".to_owned(),
@@ -93,12 +96,12 @@ fn kind<E: Element>(op: &Op, state: &State<E>) -> String {
         (Op::Add { .. }, _) => "add".to_owned(),
         (Op::Activation(activation), _) => activation.name().to_lowercase(),
         (Op::Scale(factor), _) => format!("times {factor}"),
-        (Op::MaxPool(pool), _) => format!("max pool {0}x{0}", pool.kernel),
+        (Op::MaxPool { shape, .. }, _) => format!("max pool {0}x{0}", shape.kernel),
         (Op::AvgPool(pool), _) => format!("average pool {0}x{0}", pool.kernel),
         (Op::GlobalAvgPool, _) => "global average pool".to_owned(),
     };
     let fused = match op {
-        Op::Conv { relu, .. } => relu.then_some(Activation::Relu),
+        Op::Conv { relu, .. } | Op::MaxPool { relu, .. } => relu.then_some(Activation::Relu),
         Op::BatchNorm { activation, .. } | Op::Add { activation, .. } => *activation,
         _ => None,
     };
