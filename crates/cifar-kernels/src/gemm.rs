@@ -329,16 +329,16 @@ pub(crate) fn sums_at(isa: Isa, row: usize, column: usize, columns: usize) -> us
     ((row / m * blocks + column / width) * m + row % m) * width
 }
 
-/// The left matrix of [`products_of_columns`], which it is transposed in: row `p` is made of runs
-/// of factors, all at the same distances from its start.
+/// The left matrix of [`products_of_columns`], which it is transposed in: the factors of each row
+/// lie at the same distances from its start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns<'a, F> {
     /// The factors.
     pub(crate) a: &'a [F],
     /// Where each row starts in `a`.
     pub(crate) starts: &'a [usize],
-    /// Number of runs, the distance from one to the next, and their length.
-    pub(crate) runs: (usize, usize, usize),
+    /// Where its factors lie from there, one for each row of the sums.
+    pub(crate) offsets: &'a [usize],
 }
 
 /// `sums[r][c] += Σₚ rowₚ[r] · b[p][c]`: the left matrix transposed. `b`: as many rows as the left
@@ -352,19 +352,18 @@ pub(crate) fn products_of_columns<F: Factor>(
     add: bool,
     sums: &mut [f32],
 ) {
-    let Columns { a: factors, starts, runs: (n_runs, run_stride, run_len) } = a;
+    let Columns { a: factors, starts, offsets } = a;
     assert_eq!(
         sums.len(),
-        sums_len(isa, n_runs * run_len, columns),
+        sums_len(isa, offsets.len(), columns),
         "product: the sums do not fit"
     );
     assert_eq!(b.len(), panels_len(isa, starts.len(), columns), "product: the panels do not fit");
     if sums.is_empty() {
         return;
     }
-    if let Some(last) = starts.iter().max() {
-        let end = last + (n_runs - 1) * run_stride + run_len;
-        assert!(end <= factors.len(), "product: too few values on the left");
+    if let (Some(last), Some(furthest)) = (starts.iter().max(), offsets.iter().max()) {
+        assert!(last + furthest < factors.len(), "product: too few values on the left");
     }
     // SAFETY: by the assertions every tile finds its values.
     unsafe {
@@ -394,18 +393,16 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
     sums: &mut [f32],
 ) {
     let (width, depth) = (V * S::LANES, a.starts.len());
-    let (n_runs, run_stride, run_len) = a.runs;
-    let (rows, blocks) = (n_runs * run_len, columns.div_ceil(width));
+    let (rows, blocks) = (a.offsets.len(), columns.div_ceil(width));
     for block in 0..blocks {
         for tile in 0..rows.div_ceil(M) {
             // Rows beyond the last repeat it; their sums are not looked at.
             let mut offsets = [0; M];
             for m in 0..M {
-                let row = (tile * M + m).min(rows - 1);
-                offsets[m] = row / run_len * run_stride + row % run_len;
+                offsets[m] = a.offsets[(tile * M + m).min(rows - 1)];
             }
             let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
-            // SAFETY: every row's runs lie in `a`; `depth` rows of a panel; a tile of the sums.
+            // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
                 let b = b.as_ptr().add(block * depth * width);
                 let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::window::Window;
 use super::{Algorithm, Conv2d, Method, depthwise, winograd};
-use crate::buffer::{factors, with_scratch};
+use crate::buffer::{Plain, factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
@@ -92,9 +92,11 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
     let window = Window::forward(conv).of_group(group);
     let (c, k) = (window.channels.len(), conv.out_channels / conv.groups);
     let frame = window.frame(&(0..window.grid.0), c);
-    let runs = window.runs(&frame);
     let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
     let images = E::Factor::VALUES * (at_a_time / window.grid_len()).max(1);
+    let most = images / E::Factor::VALUES * frame.len().max(conv.in_len());
+    let blocks = Blocks::new(isa, c, most);
+    let offsets = blocks.offsets(window.runs(&frame));
     let mut add = false;
     // Rows of one panel, side by side: packed as they lie.
     let packed = E::Factor::VALUES == 1 && k == conv.out_channels && k == panel_width(isa, k);
@@ -104,15 +106,12 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
             let zeros = &*zeros;
             let groups = x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len()));
             groups.for_each(|(x, dy)| {
-                window.with_factor_frames(isa, x, &frame, |a, distance| {
-                    let mut multiply = |starts: &[usize], rows: &[[usize; 2]]| {
-                        let a = Columns { a, starts, runs };
-                        if packed {
-                            let dy = factors(&dy[rows[0][0]..][..starts.len() * k]);
-                            products_of_columns(isa, a, dy, k, add, sums);
-                            add = true;
-                            return;
-                        }
+                let mut multiply = |a: &[E::Factor], starts: &[usize], rows: &[[usize; 2]]| {
+                    let a = Columns { a, starts, offsets: &offsets };
+                    if packed {
+                        let dy = factors(&dy[rows[0][0]..][..starts.len() * k]);
+                        products_of_columns(isa, a, dy, k, add, sums);
+                    } else {
                         let panels = &mut panels[..panels_len(isa, starts.len(), k)];
                         // A last image without a second is paired with zeros.
                         let row = |r: usize| {
@@ -121,32 +120,91 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
                         };
                         pack_panels(isa, (starts.len() * E::Factor::VALUES, k), row, panels);
                         products_of_columns(isa, a, panels, k, add, sums);
-                        add = true;
-                    };
-                    let (mut starts, mut rows, mut n) = ([0; MAX_PIXELS], [[0; 2]; MAX_PIXELS], 0);
-                    let n_factors = (x.len() / conv.in_len()).div_ceil(E::Factor::VALUES);
-                    for images in 0..n_factors {
-                        let mut pixel = images * E::Factor::VALUES * window.grid_len();
-                        for row in 0..window.grid.0 {
-                            for start in window.starts(&frame, row) {
-                                starts[n] = images * distance + start;
-                                rows[n] = [0, window.grid_len()]
-                                    .map(|image| (pixel + image) * conv.out_channels + group * k);
-                                (pixel, n) = (pixel + 1, n + 1);
-                                if n == at_a_time {
-                                    multiply(&starts[..n], &rows[..n]);
-                                    n = 0;
+                    }
+                    add = true;
+                };
+                window.with_factor_frames(isa, x, &frame, |a, distance| {
+                    blocks.with(a, |a| {
+                        let (mut starts, mut rows, mut n) =
+                            ([0; MAX_PIXELS], [[0; 2]; MAX_PIXELS], 0);
+                        let n_factors = (x.len() / conv.in_len()).div_ceil(E::Factor::VALUES);
+                        for images in 0..n_factors {
+                            let mut pixel = images * E::Factor::VALUES * window.grid_len();
+                            for row in 0..window.grid.0 {
+                                for start in window.starts(&frame, row) {
+                                    starts[n] = blocks.start(images * distance + start);
+                                    rows[n] = [0, window.grid_len()].map(|image| {
+                                        (pixel + image) * conv.out_channels + group * k
+                                    });
+                                    (pixel, n) = (pixel + 1, n + 1);
+                                    if n == at_a_time {
+                                        multiply(a, &starts[..n], &rows[..n]);
+                                        n = 0;
+                                    }
                                 }
                             }
                         }
-                    }
-                    if n > 0 {
-                        multiply(&starts[..n], &rows[..n]);
-                    }
+                        if n > 0 {
+                            multiply(a, &starts[..n], &rows[..n]);
+                        }
+                    });
                 });
             });
         });
     });
+}
+
+/// Pixels of `c` channels cut into blocks of as many channels as a tile has rows, each block with
+/// all pixels: what a tile reads lies side by side. Pixels of many channels, a power of two of bytes
+/// apart, would share a few sets of the nearest cache.
+struct Blocks {
+    c: usize,
+    /// Channels of a block; `c` where they are not cut.
+    len: usize,
+    /// From one block to the next.
+    stride: usize,
+}
+
+impl Blocks {
+    /// `most`: factors that are cut at a time.
+    fn new(isa: Isa, c: usize, most: usize) -> Self {
+        let rows = gemm::tile_rows(isa);
+        match c > rows && c.is_multiple_of(rows) {
+            true => Self { c, len: rows, stride: most / c * rows },
+            false => Self { c, len: c, stride: 0 },
+        }
+    }
+
+    /// Where the values of a window lie from its start, given its runs in pixels that are not cut.
+    fn offsets(&self, (n_runs, run_stride, run_len): (usize, usize, usize)) -> Vec<usize> {
+        let offset = |row: usize| {
+            let at = row / run_len * run_stride + row % run_len;
+            let channel = at % self.c;
+            self.start(at - channel) + channel / self.len * self.stride + channel % self.len
+        };
+        (0..n_runs * run_len).map(offset).collect()
+    }
+
+    /// Where the first block has the pixel that begins at `at` where pixels are not cut.
+    fn start(&self, at: usize) -> usize {
+        at / self.c * self.len
+    }
+
+    /// Calls `f` with `pixels` in blocks.
+    fn with<F: Plain, R>(&self, pixels: &[F], f: impl FnOnce(&[F]) -> R) -> R {
+        if self.len == self.c {
+            return f(pixels);
+        }
+        with_scratch(self.c / self.len * self.stride, |cut: &mut [F]| {
+            for (at, pixel) in pixels.chunks_exact(self.c).enumerate() {
+                for (block, channels) in pixel.chunks_exact(self.len).enumerate() {
+                    let to = block * self.stride + at * self.len;
+                    cut[to..to + self.len].copy_from_slice(channels);
+                }
+            }
+            f(cut)
+        })
+    }
 }
 
 /// Adds all parts to the first, each place in the order of the parts.

@@ -202,7 +202,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.rows * self.columns * self.channels
     }
 

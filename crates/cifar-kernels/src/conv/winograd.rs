@@ -257,8 +257,11 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
     let n_tiles = x.len() / conv.in_len() * plan.grid.n_tiles();
     let tiles_at_a_time = plan.tiles.min(n_tiles);
     let most = depth_of::<E>(tiles_at_a_time);
-    let v_stride = super::row_stride(most * c);
-    let starts: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * c);
+    // Tiles a power of two of bytes apart would share a few sets of the nearest cache.
+    let pitch = super::row_stride(c);
+    let v_stride = super::row_stride(most * pitch);
+    let starts: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * pitch);
+    let channels: Vec<usize> = (0..c).collect();
     let m_stride = super::row_stride(panels_len(isa, most, k));
     let frequency = sums_len(isa, c, k);
     with_scratch(TILE * TILE * (v_stride + m_stride), |scratch: &mut [E::Factor]| {
@@ -271,12 +274,13 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
                 let tiles = first..(first + tiles_at_a_time).min(n_tiles);
                 let depth = depth_of::<E>(tiles.len());
                 let grid = &plan.grid;
-                transform::input_factors::<E, TILE>(isa, grid, x, tiles.clone(), v, v_stride);
+                let strides = (v_stride, pitch);
+                transform::input_factors::<E, TILE>(isa, grid, x, tiles.clone(), v, strides);
                 transform::output_gradient::<E, TILE, OUT>(isa, grid, dy, tiles, m, m_stride);
                 for (f, products) in products.chunks_exact_mut(frequency).enumerate() {
                     let m = &m[f * m_stride..][..panels_len(isa, depth, k)];
                     let (a, starts) = (&v[f * v_stride..], &starts[..depth]);
-                    let v = Columns { a, starts, runs: (1, 0, c) };
+                    let v = Columns { a, starts, offsets: &channels };
                     products_of_columns(isa, v, m, k, first > 0, products);
                 }
             }

@@ -73,10 +73,11 @@ fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         let mut sums = vec![9.0; sums_len(isa, rows, columns)];
         // In two runs, two factors apart, where the number of rows allows it.
         let apart = if rows.is_multiple_of(2) { 2 } else { 0 };
-        let runs = if apart > 0 { (2, rows / 2 + apart, rows / 2) } else { (1, 7, rows) };
+        let offsets: Vec<usize> =
+            (0..rows).map(|row| row + if row < rows / 2 { 0 } else { apart }).collect();
         let starts: Vec<usize> = (0..n_factors).map(|p| p * stride).collect();
         for add in [false, true] {
-            let left = Columns { a: &left, starts: &starts, runs };
+            let left = Columns { a: &left, starts: &starts, offsets: &offsets };
             products_of_columns(isa, left, &panels, columns, add, &mut sums);
         }
         for row in 0..rows {

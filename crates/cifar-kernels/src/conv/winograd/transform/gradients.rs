@@ -17,28 +17,30 @@ use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
 /// The frequencies of the pixels of `tiles`, tiles side by side in factors:
-/// `v[f·stride + t·C + c]`, `t` counting factors of tiles.
+/// `v[f·stride + t·pitch + c]`, `t` counting factors of tiles.
 pub(in crate::conv::winograd) fn input_factors<E: Element, const TILE: usize>(
     isa: Isa,
     grid: &Grid,
     x: &[E],
     tiles: Range<usize>,
     v: &mut [E::Factor],
-    stride: usize,
+    (stride, pitch): (usize, usize),
 ) where
     Pixels: Along<TILE, TILE>,
 {
     let channels = grid.conv.in_channels;
     assert!(channels.is_multiple_of(8), "winograd: channels not in eights");
-    assert!(depth_of::<E>(tiles.len()) * channels <= stride && v.len() >= TILE * TILE * stride);
+    assert!(channels <= pitch && depth_of::<E>(tiles.len()) * pitch <= stride);
+    assert!(v.len() >= TILE * TILE * stride);
     assert!(tiles.end.div_ceil(grid.n_tiles()) * grid.conv.in_len() <= x.len());
     // SAFETY: as in `input`.
-    unsafe { input_tiles_as_factors::<E, TILE>(isa, grid, x, tiles, v, stride) };
+    unsafe { input_tiles_as_factors::<E, TILE>(isa, grid, x, tiles, v, stride, pitch) };
 }
 
 per_isa! {
     unsafe fn input_tiles_as_factors<E: Element; const TILE: usize>(
         grid: &Grid, x: &[E], tiles: Range<usize>, v: &mut [E::Factor], stride: usize,
+        pitch: usize,
     ) where [Pixels: Along<TILE, TILE>] = input_tiles_as_factors_body
 }
 
@@ -52,6 +54,7 @@ unsafe fn input_tiles_as_factors_body<S: Simd, E: Element, const TILE: usize, co
     tiles: Range<usize>,
     v: &mut [E::Factor],
     stride: usize,
+    pitch: usize,
 ) where
     Pixels: Along<TILE, TILE>,
 {
@@ -60,7 +63,7 @@ unsafe fn input_tiles_as_factors_body<S: Simd, E: Element, const TILE: usize, co
         let first = pixels_of::<TILE>(grid, tile);
         let joined = E::Factor::VALUES > 1 && tile + 1 < end;
         let second = if joined { pixels_of::<TILE>(grid, tile + 1) } else { [[None; TILE]; TILE] };
-        let v = &mut v[t * channels..];
+        let v = &mut v[t * pitch..];
         by_vectors!(s, channels, input_factors_at::<E, TILE>(x, [&first, &second], v, stride));
     }
 }
