@@ -353,11 +353,7 @@ pub(crate) fn products_of_columns<F: Factor>(
     sums: &mut [f32],
 ) {
     let Columns { a: factors, starts, offsets } = a;
-    assert_eq!(
-        sums.len(),
-        sums_len(isa, offsets.len(), columns),
-        "product: the sums do not fit"
-    );
+    assert_eq!(sums.len(), sums_len(isa, offsets.len(), columns), "product: the sums do not fit");
     assert_eq!(b.len(), panels_len(isa, starts.len(), columns), "product: the panels do not fit");
     if sums.is_empty() {
         return;

@@ -95,7 +95,7 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
     let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
     let images = E::Factor::VALUES * (at_a_time / window.grid_len()).max(1);
     let most = images / E::Factor::VALUES * frame.len().max(conv.in_len());
-    let blocks = Blocks::new(isa, c, most);
+    let blocks = Blocks::new(isa, c, window.depth(1), most);
     let offsets = blocks.offsets(window.runs(&frame));
     let mut add = false;
     // Rows of one panel, side by side: packed as they lie.
@@ -156,7 +156,8 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
 
 /// Pixels of `c` channels cut into blocks of as many channels as a tile has rows, each block with
 /// all pixels: what a tile reads lies side by side. Pixels of many channels, a power of two of bytes
-/// apart, would share a few sets of the nearest cache.
+/// apart, would share a few sets of the nearest cache. Those of few are read where they are, and so
+/// are all where a window is too small to be worth the copy.
 struct Blocks {
     c: usize,
     /// Channels of a block; `c` where they are not cut.
@@ -166,10 +167,10 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// `most`: factors that are cut at a time.
-    fn new(isa: Isa, c: usize, most: usize) -> Self {
+    /// `taps`: pixels of a window; `most`: factors that are cut at a time.
+    fn new(isa: Isa, c: usize, taps: usize, most: usize) -> Self {
         let rows = gemm::tile_rows(isa);
-        match c > rows && c.is_multiple_of(rows) {
+        match taps > 1 && c >= 128 && c.is_multiple_of(rows) {
             true => Self { c, len: rows, stride: most / c * rows },
             false => Self { c, len: c, stride: 0 },
         }
