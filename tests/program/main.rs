@@ -17,6 +17,7 @@ mod explain;
 mod exports;
 mod full_disk;
 mod guide;
+mod honesty;
 mod importing;
 mod instructions;
 mod output;

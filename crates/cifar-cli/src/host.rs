@@ -1,6 +1,7 @@
 //! The machine and the process: device, threads, memory, diagnostics.
 
 use std::fs;
+use std::sync::Once;
 use std::thread;
 use std::time::SystemTime;
 
@@ -38,18 +39,11 @@ pub(crate) fn device(args: &ComputeArgs) -> anyhow::Result<(Device, String)> {
     if args.threads == Some(0) {
         bail!("--threads is 0, expected at least 1");
     }
-    let threads = match args.threads {
-        Some(threads) => threads,
-        None => thread::available_parallelism().map_or(1, |n| n.get()),
-    };
-    // This thread is one of them, so that a pass starts without waking another, and never more
-    // threads compute than there are cores. A pool of one stays apart: pictures are decoded on the
-    // pool while this thread waits for them.
-    let mut pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    if threads > 1 {
-        pool = pool.use_current_thread();
-    }
-    pool.build_global().context("cannot start the threads")?;
+    // The runs of a series share the threads that the first one starts.
+    static STARTED: Once = Once::new();
+    let mut started = Ok(());
+    STARTED.call_once(|| started = start_threads(args.threads));
+    started?;
     let cpu = || Ok((Device::Cpu, "cpu".to_owned()));
     match args.device.as_str() {
         "cpu" => cpu(),
@@ -57,6 +51,20 @@ pub(crate) fn device(args: &ComputeArgs) -> anyhow::Result<(Device, String)> {
         "auto" => cuda("cuda:0"),
         name => cuda(name),
     }
+}
+
+/// Starts the threads that compute: `n`, or as many as there are cores.
+///
+/// The caller's is one of them, so that a pass starts without waking another, and never more
+/// threads compute than there are cores. A pool of one stays apart: pictures are decoded on the
+/// pool while the caller waits for them.
+fn start_threads(n: Option<usize>) -> anyhow::Result<()> {
+    let n = n.unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()));
+    let mut pool = rayon::ThreadPoolBuilder::new().num_threads(n);
+    if n > 1 {
+        pool = pool.use_current_thread();
+    }
+    pool.build_global().context("cannot start the threads")
 }
 
 fn cuda(name: &str) -> anyhow::Result<(Device, String)> {

@@ -36,15 +36,26 @@ const N_CLASSES: usize = 10;
 /// # Errors
 /// If a folder or a file cannot be written.
 pub fn write_synthetic(dir: &Path, records_per_batch: usize, seed: u64) -> io::Result<PathBuf> {
+    write_batches(dir, &synthetic(records_per_batch, seed))
+}
+
+/// The batches of [`write_synthetic`], in the order of [`BATCHES`].
+pub fn synthetic(records_per_batch: usize, seed: u64) -> [Vec<u8>; 6] {
+    std::array::from_fn(|batch_idx| batch(records_per_batch, seed, batch_idx as u64))
+}
+
+/// Writes six batches of whole records, in the order of [`BATCHES`], and their `dataset.json`, into
+/// `dir/cifar-10-batches-bin`; returns that folder.
+///
+/// # Errors
+/// If a folder or a file cannot be written.
+pub fn write_batches(dir: &Path, batches: &[Vec<u8>; 6]) -> io::Result<PathBuf> {
     let folder = dir.join(FOLDER);
     fs::create_dir_all(&folder)?;
     let mut facts = Vec::new();
-    for (batch_idx, name) in BATCHES.iter().enumerate() {
-        let bytes = batch(records_per_batch, seed, batch_idx as u64);
-        let md5 = hexadecimal(&Md5::digest(&bytes));
-        facts.push(format!(
-            "    \"{name}\": {{\"records\": {records_per_batch}, \"md5\": \"{md5}\"}}"
-        ));
+    for (name, bytes) in BATCHES.iter().zip(batches) {
+        let (records, md5) = (bytes.len() / RECORD_LEN, hexadecimal(&Md5::digest(bytes)));
+        facts.push(format!("    \"{name}\": {{\"records\": {records}, \"md5\": \"{md5}\"}}"));
         fs::write(folder.join(format!("{name}.bin")), bytes)?;
     }
     let facts = format!("{{\n  \"batches\": {{\n{}\n  }}\n}}\n", facts.join(",\n"));

@@ -35,10 +35,9 @@ pub(super) fn run(
         None => PathBuf::from("runs").join(format!("{}-seeds", recipe.name)),
     };
     let mut summaries = Vec::new();
-    let mut common = args.clone();
     for seed in seeds.clone() {
         let run = folder.join(format!("seed-{seed}"));
-        let args = TrainArgs { seed: Some(seed), out: Some(run.clone()), ..common.clone() };
+        let args = TrainArgs { seed: Some(seed), out: Some(run.clone()), ..args.clone() };
         if let Some(summary) = finished(&run, &args)? {
             let accuracy = percent(summary.test_accuracy);
             console.line(format!("Seed {seed}: {accuracy}, in {} already\n", run.display()))?;
@@ -50,8 +49,6 @@ pub(super) fn run(
             Ok(_) => TrainArgs { resume: Some(run), ..args },
             Err(_) => args,
         };
-        // The first run starts the threads, and the others share them.
-        common.compute.threads = None;
         match one(&args, console)? {
             Ended::Tested(summary) => summaries.push(*summary),
             Ended::Interrupted(_) => {
