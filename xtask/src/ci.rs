@@ -35,6 +35,8 @@ enum Check {
     Deny,
     /// `browser`, where there is one.
     Browser,
+    /// `results --check`.
+    Results,
 }
 
 /// What a step came to.
@@ -81,6 +83,7 @@ fn steps(fast: bool) -> Vec<Step> {
         cargo("fmt", &["fmt", "--all", "--check"]),
         xtask("tidy"),
         xtask("layers"),
+        Step { name: "results", check: Check::Results },
         workspace("clippy", &["clippy"], &["--all-targets", "--", "-D", "warnings"]),
         workspace("test", &["test"], &["--lib", "--bins", "--tests"]),
         workspace("doc-test", &["test"], &["--doc"]),
@@ -107,6 +110,7 @@ impl Check {
             }
             Self::Xtask(name) => format!("cargo xtask {name}"),
             Self::Browser => "cargo xtask browser".to_owned(),
+            Self::Results => "cargo xtask results --check".to_owned(),
             Self::Deny => as_typed(Command::new("cargo").args(DENY)),
         }
     }
@@ -118,10 +122,11 @@ impl Check {
                 process::run(command.args(words).envs(*environment))?;
                 Ok(None)
             }
-            Self::Xtask(name) => xtask(name).map(|()| None),
+            Self::Xtask(name) => xtask(&[name]).map(|()| None),
+            Self::Results => xtask(&["results", "--check"]).map(|()| None),
             Self::Browser => {
                 let skipped = browser::chromium().is_none();
-                xtask("browser").map(|()| skipped.then(|| browser::SKIPPED.to_owned()))
+                xtask(&["browser"]).map(|()| skipped.then(|| browser::SKIPPED.to_owned()))
             }
             Self::Deny => deny(),
         }
@@ -129,9 +134,9 @@ impl Check {
 }
 
 /// Runs a command of this program.
-fn xtask(name: &str) -> Result<()> {
+fn xtask(words: &[&str]) -> Result<()> {
     let this = std::env::current_exe().context("find this program")?;
-    process::run(Command::new(this).arg(name).current_dir(workspace::root()))
+    process::run(Command::new(this).args(words).current_dir(workspace::root()))
 }
 
 const DENY: [&str; 5] = ["deny", "check", "bans", "licenses", "sources"];

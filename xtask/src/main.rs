@@ -14,6 +14,7 @@ mod memcheck;
 mod parity;
 mod process;
 mod python;
+mod results;
 mod smoke;
 mod tensorboard;
 mod tidy;
@@ -51,6 +52,8 @@ enum Command {
     Memcheck,
     /// Compares models, gradients, optimisers and schedules with PyTorch.
     Parity(parity::Arguments),
+    /// Writes the tables of accuracies in the documents from the committed summaries.
+    Results(results::Arguments),
     /// Trains, evaluates and resumes on the real data with the real program.
     Smoke,
     /// Trains on the real data, killed and resumed, and compares what TensorBoard reads of the run
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Layers => layers::run(),
         Command::Memcheck => memcheck::run(),
         Command::Parity(arguments) => parity::run(&arguments),
+        Command::Results(arguments) => results::run(&arguments),
         Command::Smoke => smoke::run(),
         Command::Tensorboard => tensorboard::run(),
         Command::Tidy => tidy::run(),

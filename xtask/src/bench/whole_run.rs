@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use cifar_metrics::Spread;
 use serde_json::Value;
 
 use super::{keep_memory, middle, sorted};
@@ -39,11 +40,11 @@ pub(super) fn run(cifar: &Cifar, python: &Path, threads: usize, n_seeds: usize) 
         theirs.push(timed("PyTorch", &seed, &mut command, "accuracy")?);
     }
     for (side, runs) in [("ours", &ours), ("PyTorch", &theirs)] {
-        let n = runs.len() as f64;
-        let mean = runs.iter().map(|run| run.accuracy).sum::<f64>() / n;
-        let square = runs.iter().map(|run| (run.accuracy - mean).powi(2)).sum::<f64>();
-        let spread = if runs.len() > 1 { (square / (n - 1.0)).sqrt() } else { f64::NAN };
-        println!("{side}: mean accuracy {:.2} %, sd {:.2}, n {n}", 100.0 * mean, 100.0 * spread);
+        let accuracies: Vec<f64> = runs.iter().map(|run| run.accuracy).collect();
+        if let Some(Spread { n, mean, sd, .. }) = Spread::of(&accuracies) {
+            let sd = sd.map_or_else(String::new, |sd| format!(", sd {:.2}", 100.0 * sd));
+            println!("{side}: mean accuracy {:.2} %{sd}, n {n}", 100.0 * mean);
+        }
     }
     let ratios = sorted(ours.iter().zip(&theirs).map(|(ours, theirs)| ours.secs / theirs.secs));
     println!("our time over PyTorch's, median: {:.3}", middle(&ratios));

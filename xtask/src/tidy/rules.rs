@@ -37,7 +37,8 @@ const REGISTRY_HOSTS: &[&str] = &[
 /// First folders of paths that exist on one person's machine.
 const PRIVATE_FOLDERS: &[&str] = &["home", "Users", "root", "work", "tmp", "opt", "mnt"];
 
-/// Crates that may read the environment: programs, and what only tests use.
+/// Crates that may read the environment: programs, and what only tests use. Examples are programs
+/// too.
 const READ_ENVIRONMENT: &[&str] = &["crates/cifar-cli", "crates/cifar-testkit", "tests", "xtask"];
 
 /// The two places for unsafe code.
@@ -113,8 +114,10 @@ pub(super) fn rust(path: &Path, text: &str, add: &mut impl FnMut(usize, String))
     let code = blank_out(text);
     let is_test = test_lines(&code);
     let unsafe_allowed = UNSAFE_PLACES.iter().any(|place| path.starts_with(place));
-    let environment_allowed =
-        is_test_file(path) || READ_ENVIRONMENT.iter().any(|place| path.starts_with(place));
+    let is_example = path.iter().any(|part| part == "examples");
+    let environment_allowed = is_example
+        || is_test_file(path)
+        || READ_ENVIRONMENT.iter().any(|place| path.starts_with(place));
     for (line, content) in numbered(&code) {
         if !unsafe_allowed && has_word(content, "unsafe") {
             add(line, "`unsafe` outside cifar-kernels and cifar-ops::cuda".to_owned());

@@ -1,0 +1,223 @@
+//! `results`: the published tables of accuracies, made of committed summaries.
+//!
+//! `models/results/NAME.json` has what the summaries of some runs of one recipe say. The text
+//! between `<!-- results -->` and `<!-- /results -->` in the documents below is made of these files
+//! and of nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use cifar_metrics::Spread;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cifar::{Cifar, text};
+use crate::workspace;
+
+mod tables;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Folders of finished runs of one recipe, whose summaries are added
+    #[arg(long, value_name = "RUN", num_args = 1.., requires_all = ["command", "machine"])]
+    add: Vec<PathBuf>,
+    /// The command that made the runs, such as `cifar train --recipe simplenet --seeds 0..5`
+    #[arg(long)]
+    command: Option<String>,
+    /// The machine they were made on, by its name in docs/benchmarks.md
+    #[arg(long)]
+    machine: Option<String>,
+    /// Change nothing; fail if a document would change
+    #[arg(long, conflicts_with = "add")]
+    check: bool,
+}
+
+/// Runs of one recipe, from several seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Results {
+    command: String,
+    machine: String,
+    /// `config.toml` of every run, but for the seed.
+    recipe: String,
+    /// By seed.
+    runs: Vec<Run>,
+}
+
+/// What one run came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Run {
+    seed: u64,
+    model: String,
+    parameters: u64,
+    epochs: u64,
+    precision: String,
+    test_accuracy: f64,
+    /// That of each test image alone, where the recipe looks at several views.
+    single_view_accuracy: Option<f64>,
+    images_per_second: f64,
+    duration_s: f64,
+    peak_rss_bytes: Option<u64>,
+    git_commit: String,
+}
+
+type Table = fn(&[(String, Results)]) -> String;
+
+/// The documents with tables, and how each is made.
+const DOCUMENTS: [(&str, Table); 2] =
+    [("README.md", tables::short), ("docs/benchmarks.md", tables::long)];
+
+const MARKS: [&str; 2] = ["<!-- results -->\n", "<!-- /results -->"];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let folder = workspace::root().join("models/results");
+    if let (Some(command), Some(machine)) = (&arguments.command, &arguments.machine) {
+        add(&folder, &arguments.add, command, machine)?;
+    }
+    let results = read_all(&folder)?;
+    let mut stale = Vec::new();
+    for (name, table) in DOCUMENTS {
+        let path = workspace::root().join(name);
+        let before = fs::read_to_string(&path).with_context(|| format!("read {name}"))?;
+        let after = with_table(&before, &table(&results)).with_context(|| name.to_owned())?;
+        if after != before {
+            stale.push(name);
+        }
+        if !arguments.check && after != before {
+            replace(&path, &after)?;
+            println!("{name} is new");
+        }
+    }
+    if arguments.check && !stale.is_empty() {
+        bail!(
+            "the results in {} are not those of models/results; run `cargo xtask results`",
+            stale.join(" and ")
+        );
+    }
+    Ok(())
+}
+
+/// The document with `table` between the marks.
+fn with_table(document: &str, table: &str) -> Result<String> {
+    let [begin, end] = MARKS;
+    let between = document.split_once(begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(end)?;
+        Some(format!("{before}{begin}{table}{end}{after}"))
+    });
+    between.with_context(|| format!("there is no `{}` with `{end}` behind it", begin.trim_end()))
+}
+
+fn read_all(folder: &Path) -> Result<Vec<(String, Results)>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            all.push((name, read(&path)?));
+        }
+    }
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<Results> {
+    let text = fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("read {}", path.display()))
+}
+
+/// Adds the runs to the file of their recipe, in the place of those with the same seed.
+fn add(folder: &Path, runs: &[PathBuf], command: &str, machine: &str) -> Result<()> {
+    let cifar = Cifar::build()?;
+    for run in runs {
+        let (name, recipe, found) = summary(run)?;
+        let views = recipe.contains("test-time-augmentation");
+        let alone = ["eval", "--run", text(run)?, "--tta", "none"];
+        let single = views.then(|| cifar.json(&alone)).transpose()?;
+        let single_view_accuracy = single.and_then(|report| report["top1"].as_f64());
+        let path = folder.join(format!("{name}.json"));
+        let (command, machine) = (command.to_owned(), machine.to_owned());
+        let mut results = match path.exists() {
+            true => read(&path)?,
+            false => Results { command, machine, recipe: recipe.clone(), runs: Vec::new() },
+        };
+        ensure!(
+            results.recipe == recipe,
+            "{} is a run of other settings than those in {}; delete the file to begin anew",
+            run.display(),
+            path.display()
+        );
+        results.runs.retain(|other| other.seed != found.seed);
+        results.runs.push(Run { single_view_accuracy, ..found });
+        results.runs.sort_by_key(|run| run.seed);
+        fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        replace(&path, &(serde_json::to_string_pretty(&results)? + "\n"))?;
+    }
+    Ok(())
+}
+
+/// A finished run: its recipe's name, its settings but for the seed, and what it came to.
+fn summary(run: &Path) -> Result<(String, String, Run)> {
+    let path = run.join("summary.json");
+    let bytes = fs::read(&path).with_context(|| {
+        format!("{} has no summary; a run has one when it has been tested", run.display())
+    })?;
+    let summary: Value =
+        serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))?;
+    ensure!(
+        summary["complete"] == true,
+        "{} did not come to its end; `cifar train --resume {}` goes on with it",
+        run.display(),
+        run.display()
+    );
+    let config = fs::read_to_string(run.join("config.toml"))
+        .with_context(|| format!("read {}/config.toml", run.display()))?;
+    let settings = config.lines().filter(|line| !line.starts_with("seed = "));
+    let recipe: String = settings.flat_map(|line| [line, "\n"]).collect();
+    let field = |key: &str| -> Result<&Value> {
+        let value = summary.get(key);
+        value.with_context(|| format!("{} has no `{key}`", path.display()))
+    };
+    let number = |key: &str| field(key)?.as_f64().with_context(|| format!("{key} is no number"));
+    let count = |key: &str| field(key)?.as_u64().with_context(|| format!("{key} is no number"));
+    let word = |key: &str| -> Result<String> {
+        Ok(field(key)?.as_str().with_context(|| format!("{key} is no text"))?.to_owned())
+    };
+    let found = Run {
+        seed: count("seed")?,
+        model: word("model")?,
+        parameters: count("parameters")?,
+        epochs: count("epochs")?,
+        precision: word("precision")?,
+        test_accuracy: number("test_accuracy")?,
+        single_view_accuracy: None,
+        images_per_second: number("images_per_second")?,
+        duration_s: number("duration_s")?,
+        peak_rss_bytes: summary["peak_rss_bytes"].as_u64(),
+        git_commit: word("git_commit")?,
+    };
+    Ok((word("recipe")?, recipe, found))
+}
+
+impl Results {
+    /// Mean and spread of a figure of the runs that have it.
+    fn spread(&self, figure: impl Fn(&Run) -> Option<f64>) -> Option<Spread> {
+        Spread::of(&self.runs.iter().filter_map(figure).collect::<Vec<_>>())
+    }
+}
+
+/// Writes the whole file or nothing.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let draft = path.with_extension("draft");
+    let write = || -> std::io::Result<()> {
+        fs::write(&draft, text)?;
+        fs::File::open(&draft)?.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;
