@@ -53,18 +53,22 @@ pub(crate) fn device(args: &ComputeArgs) -> anyhow::Result<(Device, String)> {
     }
 }
 
-/// Starts the threads that compute: `n`, or as many as there are cores.
+/// Starts the threads that compute: as many as `wanted`, or as many as there are cores.
 ///
 /// The caller's is one of them, so that a pass starts without waking another, and never more
 /// threads compute than there are cores. A pool of one stays apart: pictures are decoded on the
 /// pool while the caller waits for them.
-fn start_threads(n: Option<usize>) -> anyhow::Result<()> {
-    let n = n.unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()));
+fn start_threads(wanted: Option<usize>) -> anyhow::Result<()> {
+    let n = wanted.unwrap_or_else(|| thread::available_parallelism().map_or(1, |n| n.get()));
     let mut pool = rayon::ThreadPoolBuilder::new().num_threads(n);
     if n > 1 {
         pool = pool.use_current_thread();
     }
-    pool.build_global().context("cannot start the threads")
+    match pool.build_global() {
+        // Pictures were read before; as many threads are there already.
+        Err(_) if wanted.is_none() => Ok(()),
+        started => started.context("cannot start the threads"),
+    }
 }
 
 fn cuda(name: &str) -> anyhow::Result<(Device, String)> {
