@@ -191,10 +191,21 @@ unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize>(
     mut b: *const F,
 ) -> [[S::V; V]; M] {
     let zeros = [[simd.splat(0.0); V]; M];
-    if n_runs == 1 && run_len <= STRETCH {
+    if n_runs * run_len <= STRETCH {
         // Without a second set of sums, which would not fit into the registers.
-        // SAFETY: the caller's.
-        return unsafe { sum_stretch(simd, a, 0..run_len, b, zeros) };
+        let mut tile = zeros;
+        for _ in 0..n_runs {
+            // SAFETY: the next rows of the panel, the next run of each row.
+            unsafe {
+                tile = sum_stretch::<S, F, V, M>(simd, a, 0..run_len, b, tile);
+                b = b.add(run_len * V * S::LANES);
+            }
+            for a in &mut a {
+                // Behind the last run it is not looked at.
+                *a = a.wrapping_add(run_stride);
+            }
+        }
+        return tile;
     }
     let (mut total, mut tile, mut n) = (zeros, zeros, 0);
     for run in 0..n_runs {
