@@ -29,3 +29,4 @@ mod reports;
 mod rights;
 mod runs;
 mod series;
+mod variants;

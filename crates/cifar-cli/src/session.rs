@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use candle_core::Device;
 use cifar_data::{Cifar10, DataSource, Dataset, Loader, LoaderConfig, Split, stratified_split};
-use cifar_models::Model;
+use cifar_models::{Model, Net, Variant};
 use cifar_train::{Learner, Precision, Recipe, RunFolder, Slot, Whitening};
 
 use crate::args::{CheckpointName, SourceArgs, TrainedArgs};
@@ -100,8 +100,16 @@ pub(crate) fn new_model(
     n_classes: usize,
     device: &Device,
 ) -> anyhow::Result<Model> {
-    let net = cifar_models::build(&recipe.model, n_classes)?;
-    Ok(Model::initialise(net, recipe.seed, device)?)
+    Ok(Model::initialise(network(recipe, n_classes)?, recipe.seed, device)?)
+}
+
+/// The recipe's architecture.
+fn network(recipe: &Recipe, n_classes: usize) -> anyhow::Result<Net> {
+    let variant = recipe.network.map_or_else(Variant::default, |network| Variant {
+        activation: network.activation.map(Into::into),
+        batch_norm: network.batch_norm,
+    });
+    Ok(cifar_models::build_variant(&recipe.model, n_classes, variant)?)
 }
 
 /// The recipe's network as its training begins: with fresh weights, and its first layer whitened by
@@ -123,15 +131,14 @@ pub(crate) fn untrained_model(
     Ok(model)
 }
 
-/// A network with the weights in `path`.
+/// The recipe's network with the weights in `path`.
 pub(crate) fn load_model(
-    name: &str,
+    recipe: &Recipe,
     n_classes: usize,
     path: &Path,
     device: &Device,
 ) -> anyhow::Result<Model> {
-    let net = cifar_models::build(name, n_classes)?;
-    Ok(Model::load(net, path, device)?)
+    Ok(Model::load(network(recipe, n_classes)?, path, device)?)
 }
 
 /// The recipe that says model and normalisation, and the file with the weights.

@@ -89,7 +89,7 @@ impl TestResult {
             (_, Err(error)) => return stored(run, class_names.len(), format!("{error}")),
         };
         let (device, _) = host::device(compute)?;
-        let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
+        let model = session::load_model(recipe, class_names.len(), &weights, &device)?;
         let test = Box::new(Test::of(&model, images, recipe, &device)?);
         Ok(Self::Recomputed { test, model: Box::new(model), device })
     }

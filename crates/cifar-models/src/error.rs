@@ -17,6 +17,16 @@ pub enum ModelError {
         /// The name asked for.
         name: String,
     },
+    /// The architecture cannot be changed in that way.
+    #[error("{model} takes no `network.{key}`; of these keys it takes {takes}")]
+    Variant {
+        /// The architecture.
+        model: String,
+        /// The key.
+        key: &'static str,
+        /// What it takes.
+        takes: &'static str,
+    },
     /// The architecture does not hold together, such as one for 0 classes.
     #[error(transparent)]
     Net(#[from] NetError),

@@ -26,7 +26,7 @@ pub mod torch_file;
 mod weights;
 mod whitening;
 
-pub use cifar_net::{Net, Variable};
+pub use cifar_net::{Activation, Net, Variable};
 pub use error::ModelError;
 pub use model::Model;
 pub use stored::StoredTensor;
@@ -39,12 +39,66 @@ pub const NAMES: &[&str] = &["simplenet", "small-resnet", "airnet94"];
 /// # Errors
 /// [`ModelError::Unknown`], with the names there are; [`ModelError::Net`] for 0 classes.
 pub fn build(name: &str, n_classes: usize) -> Result<Net, ModelError> {
-    let net = match name {
-        "simplenet" => simple_net::simple_net(n_classes),
-        "small-resnet" => small_resnet::small_resnet(n_classes),
-        "airnet94" => airnet94::airnet94(n_classes),
+    build_variant(name, n_classes, Variant::default())
+}
+
+/// What is changed of an architecture; what is absent stays as it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Variant {
+    /// In the place of every activation.
+    pub activation: Option<Activation>,
+    /// Whether each convolution has a batch norm behind it.
+    pub batch_norm: Option<bool>,
+}
+
+/// As [`build`], changed as `variant` says.
+///
+/// # Errors
+/// Those of [`build`]; [`ModelError::Variant`] for a change that the architecture does not take.
+pub fn build_variant(name: &str, n_classes: usize, variant: Variant) -> Result<Net, ModelError> {
+    let Variant { activation, batch_norm } = variant;
+    let refuse = |key, takes| Err(ModelError::Variant { model: name.to_owned(), key, takes });
+    let net = match (name, activation, batch_norm) {
+        ("simplenet", ..) => simple_net::simple_net(n_classes, batch_norm.unwrap_or(false)),
+        ("small-resnet", _, Some(_)) => return refuse("batch-norm", "`activation`"),
+        ("small-resnet", ..) => small_resnet::small_resnet(n_classes),
+        ("airnet94", Some(_), _) => return refuse("activation", "none of them"),
+        ("airnet94", _, Some(_)) => return refuse("batch-norm", "none of them"),
+        ("airnet94", ..) => airnet94::airnet94(n_classes),
         _ => return Err(ModelError::Unknown { name: name.to_owned() }),
+    };
+    let net = match activation {
+        Some(activation) => net.with_activation(activation),
+        None => net,
     };
     net.steps()?;
     Ok(net)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_changes_what_it_names_alone() {
+        let gelu = Variant { activation: Some(Activation::Gelu), ..Variant::default() };
+        let net = build_variant("small-resnet", 10, gelu).unwrap();
+        assert_eq!(net, build("small-resnet", 10).unwrap().with_activation(Activation::Gelu));
+        let normed = Variant { batch_norm: Some(true), ..Variant::default() };
+        let net = build_variant("simplenet", 10, normed).unwrap();
+        // Weight and bias of 16 and of 32 channels.
+        assert_eq!(net.n_parameters(), 25_578 + 2 * (16 + 32));
+        let plain = Variant { batch_norm: Some(false), ..Variant::default() };
+        assert_eq!(build_variant("simplenet", 10, plain).unwrap(), build("simplenet", 10).unwrap());
+    }
+
+    #[test]
+    fn what_an_architecture_does_not_take_is_refused() {
+        let normed = Variant { batch_norm: Some(true), ..Variant::default() };
+        for (name, takes) in [("small-resnet", "`activation`"), ("airnet94", "none")] {
+            let error = build_variant(name, 10, normed).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("network.batch-norm"), "{error}");
+            assert!(error.contains(takes), "{error}");
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! SimpleNet: two convolutions, two poolings, one linear layer; 25,578 parameters.
 
-use cifar_net::{Activation, Conv2d, Layer, Linear, MaxPool2d, Net, Node};
+use cifar_net::{Activation, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Net, Node};
 
 /// The first network of many tutorials:
-/// conv 3→16, ReLU, pool, conv 16→32, ReLU, pool, linear 2048→`n_classes`.
-pub(crate) fn simple_net(n_classes: usize) -> Net {
-    Net {
+/// conv 3→16, ReLU, pool, conv 16→32, ReLU, pool, linear 2048→`n_classes`; with `batch_norm` one
+/// behind each convolution, `norm1` and `norm2`.
+pub(crate) fn simple_net(n_classes: usize, batch_norm: bool) -> Net {
+    let mut net = Net {
         name: "simplenet".to_owned(),
         input: [3, 32, 32],
         n_classes,
@@ -19,7 +20,13 @@ pub(crate) fn simple_net(n_classes: usize) -> Net {
             Node::new("flatten", Layer::Flatten),
             Node::new("fc1", Linear::new(32 * 8 * 8, n_classes)),
         ],
+    };
+    if batch_norm {
+        // From the last to the first, so that the places count.
+        net.layers.insert(4, Node::new("norm2", BatchNorm2d::new(32)));
+        net.layers.insert(1, Node::new("norm1", BatchNorm2d::new(16)));
     }
+    net
 }
 
 #[cfg(test)]
@@ -28,7 +35,7 @@ mod tests {
 
     #[test]
     fn names_shapes_and_counts_are_those_of_the_pytorch_module() {
-        let net = simple_net(10);
+        let net = simple_net(10, false);
         let specs: Vec<_> = net.parameters().into_iter().map(|s| (s.name, s.shape)).collect();
         let want: [(&str, &[usize]); 6] = [
             ("conv1.weight", &[16, 3, 3, 3]),

@@ -59,7 +59,8 @@ pub use optimizer::{
     Optimizers, ParameterGroup, Sgd, SgdConfig, orthogonal,
 };
 pub use recipe::{
-    Convolution, DataConfig, LossReduction, Precision, Recipe, RecipeError, Whitening,
+    ActivationName, Convolution, DataConfig, LossReduction, NetworkConfig, Precision, Recipe,
+    RecipeError, Whitening,
 };
 pub use run_folder::{RunFolder, RunFolderError, RunLock};
 pub use schedule::{Schedule, ScheduleConfig, ScheduleCursor, ScheduleError, StepSize};

@@ -6,7 +6,7 @@ use cifar_data::image_folder::MAX_CLASSES;
 use cifar_data::{Augmentation, CLASS_NAMES, Normalization};
 use cifar_kernels::conv::Algorithm;
 use cifar_kernels::isa::Isa;
-use cifar_net::Arithmetic;
+use cifar_net::{Activation, Arithmetic};
 use serde::{Deserialize, Serialize};
 
 use crate::clip::clip_factor;
@@ -69,6 +69,9 @@ pub struct Recipe {
     /// Sets a frozen first convolution before training. Absent: it stays as drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub whitening: Option<Whitening>,
+    /// What is changed of the architecture. Absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkConfig>,
     /// What is read and how it is changed.
     pub data: DataConfig,
     /// The update rule.
@@ -78,6 +81,40 @@ pub struct Recipe {
     /// Parameters with an update rule of their own. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameter_groups: Vec<ParameterGroup>,
+}
+
+/// Changes of an architecture; each takes what suits it and refuses the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NetworkConfig {
+    /// In the place of every activation. Absent: as designed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<ActivationName>,
+    /// A batch norm behind each convolution. Absent: as designed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_norm: Option<bool>,
+}
+
+/// Activations by the names that recipes give them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActivationName {
+    /// [`Activation::Relu`]
+    Relu,
+    /// [`Activation::Gelu`]
+    Gelu,
+    /// [`Activation::Silu`]
+    Silu,
+}
+
+impl From<ActivationName> for Activation {
+    fn from(name: ActivationName) -> Self {
+        match name {
+            ActivationName::Relu => Self::Relu,
+            ActivationName::Gelu => Self::Gelu,
+            ActivationName::Silu => Self::Silu,
+        }
+    }
 }
 
 /// A first convolution whose filters make the values of image patches uncorrelated.

@@ -140,7 +140,7 @@ impl Patient<'_> {
         self.add(doctor::checkpoint_length(state.total_steps, self.n_steps()))?;
         let weights = checkpoints.evaluation_weights(Slot::Last)?;
         let n_classes = self.train.class_names().len();
-        let model = session::load_model(&recipe.model, n_classes, &weights, &self.device)?;
+        let model = session::load_model(recipe, n_classes, &weights, &self.device)?;
         let batch = self.batch()?;
         self.examine_weights(&model, &batch)?;
         if let Some(logged) = state.train_accuracy {

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &EvalArgs, console: &mut Console) -> anyhow::Result<()> 
     let data = session::open_data(&args.source, console)?;
     let class_names = recipe.class_names();
     let loader = images(args, &data, &recipe, &class_names)?;
-    let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
+    let model = session::load_model(&recipe, class_names.len(), &weights, &device)?;
     let views = args.tta.map(Into::into).or(recipe.test_time_augmentation);
     let views = views.unwrap_or(TestTimeAugmentation::None);
     let learner = session::learner(&model);

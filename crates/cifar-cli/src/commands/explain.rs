@@ -71,7 +71,7 @@ pub(crate) fn run(args: &ExplainArgs, console: &mut Console) -> anyhow::Result<(
     let class = args.class.as_deref().map(|name| class_named(name, &class_names)).transpose()?;
     let weights = session::weights(&run, args.checkpoint)?;
     let (device, _) = host::device(&args.compute)?;
-    let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
+    let model = session::load_model(&recipe, class_names.len(), &weights, &device)?;
     let subject = subject(args, &model, &class_names, console)?;
     let [c, height, width] = model.net.input;
     let values = recipe.data.normalization.apply(&subject.pixels)?;

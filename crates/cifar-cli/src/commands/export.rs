@@ -132,7 +132,7 @@ fn slot(run: &RunFolder, named: Option<CheckpointName>) -> Slot {
 fn model(run: &RunFolder, recipe: &Recipe, slot: Slot, proof: &Proof) -> anyhow::Result<Model> {
     let weights = run.checkpoints().evaluation_weights(slot)?;
     let n_classes = proof.class_names().len();
-    session::load_model(&recipe.model, n_classes, &weights, &candle_core::Device::Cpu)
+    session::load_model(recipe, n_classes, &weights, &candle_core::Device::Cpu)
 }
 
 fn normalization(recipe: &Recipe) -> cifar_export::Normalization {

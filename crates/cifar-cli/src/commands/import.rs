@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use candle_core::Device;
+use cifar_models::Model;
 use serde::Serialize;
 
 use crate::args::ImportArgs;
 use crate::console::Console;
-use crate::session;
 use crate::tables::grouped;
 
 /// The JSON document.
@@ -21,7 +21,8 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &ImportArgs, console: &mut Console) -> anyhow::Result<()> {
-    let model = session::load_model(&args.model, args.classes, &args.file, &Device::Cpu)?;
+    let net = cifar_models::build(&args.model, args.classes)?;
+    let model = Model::load(net, &args.file, &Device::Cpu)?;
     model.save_weights(&args.out)?;
     let (tensors, parameters) = (model.variables.len(), model.net.n_parameters());
     console.line(format!(

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &PredictArgs, console: &mut Console) -> anyhow::Result<E
     let (recipe, weights) = session::trained(&args.trained)?;
     let (device, _) = host::device(&args.compute)?;
     let class_names = recipe.class_names();
-    let model = session::load_model(&recipe.model, class_names.len(), &weights, &device)?;
+    let model = session::load_model(&recipe, class_names.len(), &weights, &device)?;
     let begun = Instant::now();
     let inputs = Inputs::find(&args.images, &class_names)?;
     for note in &inputs.notes {
