@@ -93,4 +93,6 @@ def main():
     }))
 
 
-main()
+# Not where another module is looked for and this one found: loaders and libraries import by name.
+if __name__ == "__main__":
+    main()
