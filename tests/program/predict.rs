@@ -54,6 +54,23 @@ fn class_folders_get_the_accuracy_of_eval() {
     }
 }
 
+/// What a fresh clone can do without training: the weights in `models/` say something of any picture.
+#[test]
+fn published_weights_are_ready_for_use() {
+    let place = Place::new();
+    let test = Cifar10::open(&place.path("data")).unwrap().test().unwrap();
+    write_image_folder(&test, &place.path("pictures")).unwrap();
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+    for name in ["simplenet", "airnet94"] {
+        let weights = format!("{models}/{name}.safetensors");
+        let arguments = ["predict", "pictures", "--json", "--model", name, "--weights", &weights];
+        let predicted = document(&place.run(&arguments).ok());
+        assert_eq!(predicted["images"].as_array().unwrap().len(), 40, "{name}");
+        let manifest = fs::read_to_string(format!("{weights}.manifest.json")).unwrap();
+        assert!(manifest.contains(name), "{manifest}");
+    }
+}
+
 #[test]
 fn the_forms_agree_and_a_flat_folder_has_no_accuracy() {
     let place = trained();

@@ -52,7 +52,7 @@ fn check(root: &Path, files: &[PathBuf], long_files: &[(&str, &str)]) -> Result<
             fs::read(root.join(path)).with_context(|| format!("read {}", path.display()))?;
         let mut add = |line, what| findings.push(Finding { path: path.clone(), line, what });
         rules::name(path, &mut add);
-        rules::size(&bytes, &mut add);
+        rules::size(path, &bytes, &mut add);
         let Ok(text) = String::from_utf8(bytes) else { continue };
         rules::text(path, &text, &mut add);
         if path.extension().is_some_and(|extension| extension == "rs") {

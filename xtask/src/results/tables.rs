@@ -6,7 +6,7 @@ use super::Results;
 
 /// For a reader who wants to know what to expect.
 pub(super) fn short(all: &[(String, Results)]) -> String {
-    let head = "| recipe | parameters | test accuracy, mean ± std | n | command |\n|---|---|---|---|---|\n";
+    let head = "| recipe | trained parameters | test accuracy, mean ± std | n | command |\n|---|---|---|---|---|\n";
     let rows = all.iter().filter_map(|(name, results)| {
         let (first, spread) = (results.runs.first()?, accuracy(results)?);
         Some(format!(

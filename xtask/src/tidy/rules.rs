@@ -12,6 +12,9 @@ pub(super) const MAX_LINES: usize = 500;
 
 const MAX_BYTES: usize = 1 << 20;
 
+/// Largest file of published weights.
+const MAX_WEIGHT_BYTES: usize = 5 << 20;
+
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc"];
 
@@ -56,9 +59,15 @@ pub(super) fn name(path: &Path, add: &mut impl FnMut(usize, String)) {
 }
 
 /// Files too large to be kept in every clone for ever.
-pub(super) fn size(bytes: &[u8], add: &mut impl FnMut(usize, String)) {
-    if bytes.len() > MAX_BYTES {
-        add(1, format!("{} bytes; files over 1 MiB are not committed", bytes.len()));
+pub(super) fn size(path: &Path, bytes: &[u8], add: &mut impl FnMut(usize, String)) {
+    let weights = path.starts_with("models")
+        && path.extension().is_some_and(|extension| extension == "safetensors");
+    let (most, what) = match weights {
+        true => (MAX_WEIGHT_BYTES, "weights over 5 MiB"),
+        false => (MAX_BYTES, "files over 1 MiB"),
+    };
+    if bytes.len() > most {
+        add(1, format!("{} bytes; {what} are not committed", bytes.len()));
     }
 }
 

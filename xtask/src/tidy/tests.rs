@@ -80,6 +80,9 @@ fn only_programs_and_tests_read_the_environment() {
 fn large_files_are_found() {
     let large = "x\n".repeat((1 << 19) + 1);
     assert!(only(&[("models/weights.txt", &large)]).contains("files over 1 MiB"));
+    assert!(findings(&[("models/weights.safetensors", &large)], &[]).is_empty());
+    let larger = large.repeat(5);
+    assert!(only(&[("models/weights.safetensors", &larger)]).contains("weights over 5 MiB"));
 }
 
 #[test]
