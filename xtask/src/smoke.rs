@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 use crate::cifar::{self, Cifar, last_weights, scratch, text};
 
+mod shuffled;
+
 /// Test accuracy of SimpleNet after one epoch: the band in which PyTorch's own runs lie.
 const ACCURACY: std::ops::RangeInclusive<f64> = 0.41..=0.47;
 
@@ -27,6 +29,14 @@ struct Summary {
     peak_rss_bytes: Option<u64>,
 }
 
+impl Summary {
+    fn of(run: &Path) -> Result<Self> {
+        let path = run.join("summary.json");
+        let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))
+    }
+}
+
 pub(crate) fn run() -> Result<()> {
     let runs = scratch("smoke")?;
     let cifar = Cifar::build()?;
@@ -35,6 +45,7 @@ pub(crate) fn run() -> Result<()> {
     cifar.run(&["train", "--recipe", "simplenet", "--seed", "0", "--out", text(&run)?])?;
     check_run(&run)?;
     check_eval(&cifar, &run)?;
+    shuffled::check(&cifar, &runs)?;
     check_resume(&cifar, &runs)
 }
 
@@ -53,8 +64,7 @@ fn fetch_twice(cifar: &Cifar) -> Result<()> {
 }
 
 fn check_run(run: &Path) -> Result<()> {
-    let summary = fs::read(run.join("summary.json")).context("read summary.json")?;
-    let summary: Summary = serde_json::from_slice(&summary).context("read summary.json")?;
+    let summary = Summary::of(run)?;
     let losses = losses(&run.join("metrics.jsonl"))?;
     let (first, last) =
         (mean(&losses[..10.min(losses.len())]), mean(&losses[losses.len().saturating_sub(100)..]));
@@ -105,7 +115,7 @@ fn mean(values: &[f64]) -> f64 {
 
 /// `eval` of the run gives the figure of its summary, to the last bit.
 fn check_eval(cifar: &Cifar, run: &Path) -> Result<()> {
-    let summary: Summary = serde_json::from_slice(&fs::read(run.join("summary.json"))?)?;
+    let summary = Summary::of(run)?;
     let report = cifar.json(&["eval", "--run", text(run)?])?;
     let top1 = report["top1"].as_f64().context("no top1 in the report of eval")?;
     ensure!(
