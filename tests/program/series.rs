@@ -67,6 +67,9 @@ fn runs_are_listed_with_what_came_of_them() {
     };
     assert_eq!(told(0), ["\"./all/seed-0\"", "\"done\"", "10"]);
     assert_eq!(told(1), ["\"./run\"", "\"stopped\"", "3"]);
+    let command = runs[1]["command"].as_str().unwrap();
+    assert!(command.starts_with("cifar train --recipe simplenet "), "{command}");
+    assert!(command.contains("--batch-size 20") && command.contains("--max-steps 3"), "{command}");
     let missing = place.run(&["runs", "nowhere"]);
     missing.refused(&["cannot list nowhere", "name a folder of runs"]);
 }

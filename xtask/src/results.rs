@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use cifar_metrics::Spread;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -20,14 +20,11 @@ mod tables;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Folders of finished runs of one recipe, whose summaries are added
-    #[arg(long, value_name = "RUN", num_args = 1.., requires_all = ["command", "machine"])]
+    /// Folders of finished runs of a recipe in models/, whose summaries are added
+    #[arg(long, value_name = "RUN", num_args = 1.., requires = "machine")]
     add: Vec<PathBuf>,
-    /// The command that made the runs, such as `cifar train --recipe simplenet --seeds 0..5`
-    #[arg(long)]
-    command: Option<String>,
     /// The machine they were made on, by its name in docs/benchmarks.md
-    #[arg(long)]
+    #[arg(long, requires = "add")]
     machine: Option<String>,
     /// Change nothing; fail if a document would change
     #[arg(long, conflicts_with = "add")]
@@ -38,6 +35,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Results {
+    /// The command of every run, but for the seed.
     command: String,
     machine: String,
     /// `config.toml` of every run, but for the seed.
@@ -73,30 +71,48 @@ const DOCUMENTS: [(&str, Table); 2] =
 const MARKS: [&str; 2] = ["<!-- results -->\n", "<!-- /results -->"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let folder = workspace::root().join("models/results");
-    if let (Some(command), Some(machine)) = (&arguments.command, &arguments.machine) {
-        add(&folder, &arguments.add, command, machine)?;
+    let root = workspace::root();
+    if let Some(machine) = &arguments.machine {
+        add(&root.join("models/results"), &arguments.add, machine)?;
     }
-    let results = read_all(&folder)?;
+    let stale = stale(root)?;
+    if arguments.check {
+        return require_none(&stale);
+    }
+    for Stale { name, text } in stale {
+        replace(&root.join(name), &text)?;
+        println!("{name} is new");
+    }
+    Ok(())
+}
+
+/// A document whose tables are not those of the results, and what it should say.
+struct Stale {
+    name: &'static str,
+    text: String,
+}
+
+/// The documents below `root` that would change.
+fn stale(root: &Path) -> Result<Vec<Stale>> {
+    let results = read_all(&root.join("models/results"))?;
     let mut stale = Vec::new();
     for (name, table) in DOCUMENTS {
-        let path = workspace::root().join(name);
-        let before = fs::read_to_string(&path).with_context(|| format!("read {name}"))?;
-        let after = with_table(&before, &table(&results)).with_context(|| name.to_owned())?;
-        if after != before {
-            stale.push(name);
-        }
-        if !arguments.check && after != before {
-            replace(&path, &after)?;
-            println!("{name} is new");
+        let before = fs::read_to_string(root.join(name)).with_context(|| format!("read {name}"))?;
+        let text = with_table(&before, &table(&results)).context(name)?;
+        if text != before {
+            stale.push(Stale { name, text });
         }
     }
-    if arguments.check && !stale.is_empty() {
-        bail!(
-            "the results in {} are not those of models/results; run `cargo xtask results`",
-            stale.join(" and ")
-        );
-    }
+    Ok(stale)
+}
+
+fn require_none(stale: &[Stale]) -> Result<()> {
+    let names: Vec<&str> = stale.iter().map(|document| document.name).collect();
+    ensure!(
+        names.is_empty(),
+        "the results in {} are not those of models/results; run `cargo xtask results`",
+        names.join(" and ")
+    );
     Ok(())
 }
 
@@ -129,33 +145,52 @@ fn read(path: &Path) -> Result<Results> {
 }
 
 /// Adds the runs to the file of their recipe, in the place of those with the same seed.
-fn add(folder: &Path, runs: &[PathBuf], command: &str, machine: &str) -> Result<()> {
+fn add(folder: &Path, runs: &[PathBuf], machine: &str) -> Result<()> {
+    let machines = workspace::root().join("docs/benchmarks.md");
+    let machines = fs::read_to_string(&machines).context("read docs/benchmarks.md")?;
+    ensure!(
+        machines.contains(&format!("\n| {machine} |")),
+        "docs/benchmarks.md knows no machine `{machine}`; add it to the table there"
+    );
     let cifar = Cifar::build()?;
     for run in runs {
         let (name, recipe, found) = summary(run)?;
+        let described = cifar.json(&["runs", text(run)?])?;
+        let command = described[0]["command"].as_str();
+        let command = command.with_context(|| format!("no command of {}", run.display()))?;
+        let command = without_seed(command, &name, found.seed)
+            .with_context(|| format!("cannot add {}", run.display()))?;
         let views = recipe.contains("test-time-augmentation");
         let alone = ["eval", "--run", text(run)?, "--tta", "none"];
         let single = views.then(|| cifar.json(&alone)).transpose()?;
         let single_view_accuracy = single.and_then(|report| report["top1"].as_f64());
+        let found = Run { single_view_accuracy, ..found };
+        let mut results =
+            Results { command, machine: machine.to_owned(), recipe, runs: vec![found] };
         let path = folder.join(format!("{name}.json"));
-        let (command, machine) = (command.to_owned(), machine.to_owned());
-        let mut results = match path.exists() {
-            true => read(&path)?,
-            false => Results { command, machine, recipe: recipe.clone(), runs: Vec::new() },
-        };
-        ensure!(
-            results.recipe == recipe,
-            "{} is a run of other settings than those in {}; delete the file to begin anew",
-            run.display(),
-            path.display()
-        );
-        results.runs.retain(|other| other.seed != found.seed);
-        results.runs.push(Run { single_view_accuracy, ..found });
-        results.runs.sort_by_key(|run| run.seed);
+        if path.exists() {
+            let cannot = || format!("cannot add {} to {}", run.display(), path.display());
+            results = read(&path)?.joined(results).with_context(cannot)?;
+        }
         fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         replace(&path, &(serde_json::to_string_pretty(&results)? + "\n"))?;
     }
     Ok(())
+}
+
+/// The command of a run from `seed`, without that seed.
+fn without_seed(command: &str, recipe: &str, seed: u64) -> Result<String> {
+    ensure!(
+        command.starts_with(&format!("cifar train --recipe {recipe} ")),
+        "no recipe in models leads to its settings (`{command}`); publish the recipe with the result"
+    );
+    let given = format!(" --seed {seed}");
+    let words = command.split_once(&given).filter(|(_, after)| {
+        // Not the first digits of another number.
+        after.is_empty() || after.starts_with(' ')
+    });
+    let (before, after) = words.with_context(|| format!("`{command}` has no seed {seed}"))?;
+    Ok(format!("{before}{after}"))
 }
 
 /// A finished run: its recipe's name, its settings but for the seed, and what it came to.
@@ -202,6 +237,35 @@ fn summary(run: &Path) -> Result<(String, String, Run)> {
 }
 
 impl Results {
+    /// With the runs of `new`, in the place of those with the same seed.
+    fn joined(mut self, new: Self) -> Result<Self> {
+        ensure!(
+            self.recipe == new.recipe,
+            "its settings are others than those of the runs there; delete the file to begin anew"
+        );
+        ensure!(
+            self.machine == new.machine,
+            "it was made on {}, the runs there on {}, and speeds of two machines have no mean; \
+             train all seeds on one of them",
+            new.machine,
+            self.machine
+        );
+        let is_new = |seed| new.runs.iter().any(|run| run.seed == seed);
+        self.runs.retain(|run| !is_new(run.seed));
+        self.runs.extend(new.runs);
+        self.runs.sort_by_key(|run| run.seed);
+        // Equal settings may be reached by another way since a recipe in models changed.
+        Ok(Self { command: new.command, ..self })
+    }
+
+    /// The commands that make the runs again, one for each row of seeds without a gap.
+    fn commands(&self) -> Vec<String> {
+        let rows = self.runs.chunk_by(|run, next| run.seed + 1 == next.seed);
+        let ends = rows.filter_map(|row| Some((row.first()?.seed, row.last()?.seed)));
+        ends.map(|(first, last)| format!("{} --seeds {first}..{}", self.command, last + 1))
+            .collect()
+    }
+
     /// Mean and spread of a figure of the runs that have it.
     fn spread(&self, figure: impl Fn(&Run) -> Option<f64>) -> Option<Spread> {
         Spread::of(&self.runs.iter().filter_map(figure).collect::<Vec<_>>())

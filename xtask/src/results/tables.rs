@@ -10,12 +10,12 @@ pub(super) fn short(all: &[(String, Results)]) -> String {
     let rows = all.iter().filter_map(|(name, results)| {
         let (first, spread) = (results.runs.first()?, accuracy(results)?);
         Some(format!(
-            "| `{name}`, {} | {} | {} | {} | `{}` |\n",
+            "| `{name}`, {} | {} | {} | {} | {} |\n",
             counted(first.epochs, "epoch"),
             thousands(first.parameters),
             mean_and_std(&spread),
             spread.n,
-            results.command
+            commands(results)
         ))
     });
     std::iter::once(head.to_owned()).chain(rows).collect()
@@ -36,7 +36,7 @@ pub(super) fn long(all: &[(String, Results)]) -> String {
             figure.map_or_else(|| "?".to_owned(), |spread| thousands(spread.mean.round() as u64))
         };
         Some(format!(
-            "| `{name}`, {}, {} | {} | {} | {} | {} | {} | {} | {} | `{}` | {} |\n",
+            "| `{name}`, {}, {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             counted(first.epochs, "epoch"),
             first.precision,
             each.collect::<Vec<_>>().join(", "),
@@ -46,11 +46,16 @@ pub(super) fn long(all: &[(String, Results)]) -> String {
             whole(results.spread(|run| Some(run.duration_s))),
             whole(results.spread(|run| Some(run.images_per_second))),
             whole(results.spread(|run| run.peak_rss_bytes.map(|bytes| bytes as f64 / 1e6))),
-            results.command,
+            commands(results),
             results.machine
         ))
     });
     std::iter::once(head.to_owned()).chain(rows).collect()
+}
+
+fn commands(results: &Results) -> String {
+    let quoted = results.commands().into_iter().map(|command| format!("`{command}`"));
+    quoted.collect::<Vec<_>>().join(", ")
 }
 
 fn accuracy(results: &Results) -> Option<Spread> {

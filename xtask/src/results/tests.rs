@@ -20,7 +20,7 @@ fn results(dir: &Path, seeds: &[u64]) -> Results {
     let runs = seeds.iter().map(|&seed| summary(&run_folder(dir, "airnet94", seed, true)).unwrap());
     let runs: Vec<_> = runs.collect();
     Results {
-        command: "cifar train --recipe airnet94 --seeds 0..2".into(),
+        command: "cifar train --recipe airnet94".into(),
         machine: "M5".into(),
         recipe: runs[0].1.clone(),
         runs: runs.into_iter().map(|run| run.2).collect(),
@@ -79,10 +79,88 @@ fn a_run_that_is_not_finished_is_refused() {
     assert!(error.contains("no summary"), "{error}");
 }
 
-/// The committed files can be read, and each has runs.
+/// A root with the results of two runs and documents that say so.
+fn written(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir.join("models/results"))?;
+    fs::create_dir_all(dir.join("docs"))?;
+    let json = serde_json::to_string(&results(dir, &[0, 1]))?;
+    fs::write(dir.join("models/results/airnet94.json"), json)?;
+    for (name, _) in DOCUMENTS {
+        fs::write(dir.join(name), "# A\n\n<!-- results -->\n<!-- /results -->\n")?;
+    }
+    for Stale { name, text } in stale(dir)? {
+        replace(&dir.join(name), &text)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_changed_digit_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path()).unwrap();
+    require_none(&stale(dir.path()).unwrap()).unwrap();
+    for (changed, (digits, others)) in
+        [("README.md", ("94.05", "94.06")), ("docs/benchmarks.md", ("0.07", "0.06"))]
+    {
+        let path = dir.path().join(changed);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(digits), "{text}");
+        fs::write(&path, text.replace(digits, others)).unwrap();
+        let error = require_none(&stale(dir.path()).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(changed) && error.contains("run `cargo xtask results`"), "{error}");
+        fs::write(&path, text).unwrap();
+    }
+    // So is one in the results themselves.
+    let path = dir.path().join("models/results/airnet94.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"test_accuracy\":0.94,", "\"test_accuracy\":0.95,")).unwrap();
+    let error = require_none(&stale(dir.path()).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("README.md and docs/benchmarks.md"), "{error}");
+}
+
+#[test]
+fn more_seeds_join_and_the_command_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let (few, more) = (results(dir.path(), &[0, 1]), results(dir.path(), &[1, 2, 5]));
+    let all = few.joined(more).unwrap();
+    assert_eq!(all.runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [0, 1, 2, 5]);
+    let command = "cifar train --recipe airnet94";
+    assert_eq!(
+        all.commands(),
+        [format!("{command} --seeds 0..3"), format!("{command} --seeds 5..6")]
+    );
+}
+
+#[test]
+fn runs_of_other_settings_or_machines_do_not_join() {
+    let dir = tempfile::tempdir().unwrap();
+    let (there, new) = (results(dir.path(), &[0]), results(dir.path(), &[1]));
+    let other = Results { recipe: "epochs = 9\n".into(), ..new.clone() };
+    let error = there.clone().joined(other).unwrap_err().to_string();
+    assert!(error.contains("settings") && error.contains("delete the file"), "{error}");
+    let other = Results { machine: "M4".into(), ..new };
+    let error = there.joined(other).unwrap_err().to_string();
+    assert!(error.contains("made on M4, the runs there on M5"), "{error}");
+}
+
+#[test]
+fn a_command_is_published_with_its_recipe_and_without_its_seed() {
+    let command = "cifar train --recipe a --epochs 2 --seed 1 --set b=3";
+    let words = without_seed(command, "a", 1).unwrap();
+    assert_eq!(words, "cifar train --recipe a --epochs 2 --set b=3");
+    let error = without_seed("cifar train --recipe a --seed 12", "a", 1).unwrap_err().to_string();
+    assert!(error.contains("has no seed 1"), "{error}");
+    for other in ["cifar train --recipe runs/a/config.toml", "cifar train --recipe ab --seed 1"] {
+        let error = without_seed(other, "a", 1).unwrap_err().to_string();
+        assert!(error.contains("no recipe in models") && error.contains(other), "{error}");
+    }
+}
+
+/// The committed files can be read, each has runs, and its command leaves the seeds to them.
 #[test]
 fn published_results_are_whole() {
     for (name, results) in read_all(&workspace::root().join("models/results")).unwrap() {
         assert!(!results.runs.is_empty(), "{name}");
+        assert!(!results.command.contains("--seed"), "{name}: {}", results.command);
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::args::RunsArgs;
 use crate::console::{self, Console};
 use crate::record::Record;
+use crate::reproduce::reproduce;
 use crate::tables::{self, Align, Table, percent};
 
 /// Folders between the one that is searched and a run: a series of seeds is one.
@@ -27,6 +28,8 @@ struct Run {
     state: &'static str,
     test_accuracy: Option<f64>,
     duration_s: Option<f64>,
+    /// What trains it again, with the data in `data`.
+    command: String,
 }
 
 pub(crate) fn run(args: &RunsArgs, console: &mut Console) -> anyhow::Result<()> {
@@ -81,6 +84,7 @@ fn described(path: &Path) -> anyhow::Result<Run> {
         Some(summary) if summary.complete => "done",
         _ => "stopped",
     };
+    let again = reproduce(&record.recipe, path, Path::new("data"), record.stopped_at())?;
     Ok(Run {
         run: path.to_owned(),
         recipe: record.recipe.name.clone(),
@@ -89,6 +93,7 @@ fn described(path: &Path) -> anyhow::Result<Run> {
         state,
         test_accuracy: summary.map(|summary| summary.test_accuracy),
         duration_s: summary.map(|summary| summary.duration_s),
+        command: again.command,
     })
 }
 
