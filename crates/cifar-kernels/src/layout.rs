@@ -46,17 +46,33 @@ fn exchange<A: Element, B: Element>(x: &[A], (rows, columns): (usize, usize), y:
             }
             return;
         }
-        for top in (0..rows).step_by(BLOCK) {
-            for left in (0..columns).step_by(BLOCK) {
-                for column in left..columns.min(left + BLOCK) {
-                    let to = &mut y[column * rows..][..rows][top..rows.min(top + BLOCK)];
-                    for (row, to) in (top..).zip(to) {
-                        *to = B::from_f32(x[row * columns + column].to_f32());
-                    }
-                }
-            }
+        for (left, y) in (0..columns).step_by(BLOCK).zip(y.chunks_mut(BLOCK * rows)) {
+            exchange_columns(x, (rows, columns), left, y);
         }
     });
+}
+
+/// The transpose of one matrix of `rows × columns`, shared among threads.
+pub(crate) fn transpose(x: &[f32], (rows, columns): (usize, usize), y: &mut [f32]) {
+    assert!(x.len() == rows * columns && y.len() == x.len(), "transpose: lengths differ");
+    let parts = y.par_chunks_mut((BLOCK * rows).max(1)).enumerate();
+    parts.for_each(|(at, y)| exchange_columns(x, (rows, columns), at * BLOCK, y));
+}
+
+/// The columns of a matrix from `left` on, one after the other: as many as `y` has room for.
+fn exchange_columns<A: Element, B: Element>(
+    x: &[A],
+    (rows, columns): (usize, usize),
+    left: usize,
+    y: &mut [B],
+) {
+    for top in (0..rows).step_by(BLOCK) {
+        for (column, y) in (left..).zip(y.chunks_exact_mut(rows)) {
+            for (row, to) in (top..).zip(&mut y[top..rows.min(top + BLOCK)]) {
+                *to = B::from_f32(x[row * columns + column].to_f32());
+            }
+        }
+    }
 }
 
 #[cfg(test)]

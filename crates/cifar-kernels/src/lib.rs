@@ -22,6 +22,7 @@ pub mod layout;
 pub mod loss;
 pub mod norm;
 pub mod optimizer;
+pub mod orthogonal;
 pub mod peak;
 pub mod pool;
 mod simd;

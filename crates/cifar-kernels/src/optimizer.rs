@@ -1,8 +1,9 @@
-//! Optimiser updates: everything that a step changes, in one pass over memory.
+//! Optimiser updates: everything that a step changes, in as few passes over memory as there can be.
 //!
 //! Each value is changed by the formula that the function names, rounded after every operation, so
-//! the bits of a result depend neither on threads nor on the instruction set. Gradients are
-//! multiplied by a scale as they are read, so clipping them costs no pass of its own.
+//! the bits of a result depend neither on threads nor, but for [`muon()`]'s matrix products, on the
+//! instruction set. Gradients are multiplied by a scale as they are read, so clipping them costs no
+//! pass of its own.
 
 #![expect(unsafe_code, reason = "`per_isa!` makes unsafe functions; none here asks anything")]
 
@@ -10,6 +11,10 @@ use rayon::prelude::*;
 
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
+
+mod muon;
+
+pub use muon::{MuonStep, muon};
 
 /// Values that one task updates: few enough to stay in a core's cache, many enough to be worth
 /// handing over.

@@ -55,3 +55,7 @@ const fn square(
         groups: 1,
     }
 }
+
+/// AirNet94's convolutions behind the first, as the matrices that Muon sees.
+pub(crate) const OF_AIRNET_CONVOLUTIONS: [(usize, usize); 4] =
+    [(64, 24 * 9), (64, 64 * 9), (256, 64 * 9), (256, 256 * 9)];

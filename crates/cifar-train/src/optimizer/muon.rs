@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Result, Tensor, Var, bail};
+use candle_core::{DType, Device, Result, Tensor, Var, bail};
+use cifar_kernels::optimizer::{self, MuonStep};
+use cifar_kernels::orthogonal::{COEFFICIENTS, EPS, orthogonalize};
 use serde::{Deserialize, Serialize};
 
-use super::{OptimizerStateError, Slots, check_momentum, named, refuse_rest, take};
+use super::{
+    OptimizerStateError, Slots, check_momentum, named, refuse_rest, take, update_in_place,
+};
 use crate::recipe::{RecipeError, require};
 use crate::schedule::StepSize;
 
 const SLOTS: [&str; 1] = ["momentum_buffer"];
-
-/// Coefficients of the iteration `X <- a X + (b A + c A²) X` with `A = X Xᵀ`: they drive singular
-/// values from 0..1 to about 1 in few steps rather than exactly to 1 (Jordan et al. 2024,
-/// <https://kellerjordan.github.io/posts/muon/>).
-const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
 /// Constants of [`Muon`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,7 +43,7 @@ impl MuonConfig {
 /// `buf = momentum buf + g`, `d = nesterov ? g + momentum buf : buf`, `w -= lr orthogonal(d)`.
 ///
 /// A weight of more than two dimensions counts as a matrix of its first dimension against all
-/// others. Orthogonalisation runs in f32 (airbench94's in bf16).
+/// others. Orthogonalisation runs in the weights' own type (airbench94's in bf16).
 #[derive(Debug)]
 pub struct Muon {
     config: MuonConfig,
@@ -74,23 +73,27 @@ impl Muon {
         size: StepSize,
         gradient_scale: f64,
     ) -> Result<()> {
-        let MuonConfig { nesterov, newton_schulz_steps, normalize_weights, .. } = self.config;
-        let momentum = size.momentum.unwrap_or(self.config.momentum);
+        let step = MuonStep {
+            gradient_scale: gradient_scale as f32,
+            learning_rate: size.learning_rate,
+            momentum: size.momentum.unwrap_or(self.config.momentum),
+            nesterov: self.config.nesterov,
+            newton_schulz_steps: self.config.newton_schulz_steps,
+            normalize_weights: self.config.normalize_weights,
+        };
         for (((_, var), gradient), buffer) in
             self.weights.iter().zip(gradients).zip(&mut self.buffers)
         {
-            let gradient = (gradient * gradient_scale)?;
-            let sum = ((buffer.get(0, var)? * momentum)? + &gradient)?;
-            buffer.set(0, &sum, var)?;
-            let direction = if nesterov { (gradient + (sum * momentum)?)? } else { sum };
-            let direction = orthogonal(&direction.flatten_from(1)?, newton_schulz_steps)?;
-            let mut weight = var.as_detached_tensor();
-            if normalize_weights {
-                let n_rows = weight.dim(0)? as f64;
-                weight = (&weight * (n_rows.sqrt() / norm(&weight)?))?;
+            match buffer {
+                Slots::Values([buffer]) => {
+                    let rows = var.dim(0)?;
+                    let shape = (rows, var.elem_count() / rows.max(1));
+                    update_in_place(var, gradient, |weights, gradients| {
+                        optimizer::muon(weights, gradients, buffer, shape, &step);
+                    })?;
+                }
+                Slots::Tensors([buffer]) => update(var, gradient, buffer, &step)?,
             }
-            let step = (direction.reshape(var.shape())? * size.learning_rate)?;
-            var.set(&(weight - step)?)?;
         }
         Ok(())
     }
@@ -110,18 +113,39 @@ impl Muon {
     }
 }
 
+/// [`optimizer::muon`] by candle's operations.
+fn update(var: &Var, gradient: &Tensor, buffer: &mut Tensor, step: &MuonStep) -> Result<()> {
+    let gradient = (gradient * f64::from(step.gradient_scale))?;
+    *buffer = ((&*buffer * step.momentum)? + &gradient)?;
+    let direction =
+        if step.nesterov { (gradient + (&*buffer * step.momentum)?)? } else { buffer.clone() };
+    let direction = orthogonal(&direction.flatten_from(1)?, step.newton_schulz_steps)?;
+    let mut weight = var.as_detached_tensor();
+    if step.normalize_weights {
+        let n_rows = weight.dim(0)? as f64;
+        weight = (&weight * (n_rows.sqrt() / norm(&weight)?))?;
+    }
+    let change = (direction.reshape(var.shape())? * step.learning_rate)?;
+    var.set(&(weight - change)?)
+}
+
 /// `matrix`, `(rows, columns)`, with its singular values brought near 1 by `steps` Newton–Schulz
-/// iterations; zeros stay zeros.
+/// iterations ([`orthogonalize`]); zeros stay zeros.
 ///
 /// # Errors
 /// candle's, for what is no matrix.
 pub fn orthogonal(matrix: &Tensor, steps: u32) -> Result<Tensor> {
     let (rows, columns) = matrix.dims2()?;
+    if matches!(matrix.device(), Device::Cpu) && matrix.dtype() == DType::F32 {
+        let mut values = matrix.flatten_all()?.to_vec1()?;
+        orthogonalize(&mut values, (rows, columns), steps);
+        return Tensor::from_vec(values, (rows, columns), &Device::Cpu);
+    }
     let tall = rows > columns;
     // The product X Xᵀ is smaller for a wide matrix.
     let wide = if tall { matrix.t()?.contiguous()? } else { matrix.contiguous()? };
-    let [a, b, c] = COEFFICIENTS;
-    let mut x = (&wide / (norm(&wide)? + 1e-7))?;
+    let [a, b, c] = COEFFICIENTS.map(f64::from);
+    let mut x = (&wide / (norm(&wide)? + f64::from(EPS)))?;
     for _ in 0..steps {
         let gram = x.matmul(&x.t()?)?;
         let factor = ((&gram * b)? + (gram.matmul(&gram)? * c)?)?;
@@ -141,6 +165,14 @@ mod tests {
 
     use super::*;
 
+    const CONFIG: MuonConfig = MuonConfig {
+        learning_rate: 0.1,
+        momentum: 0.6,
+        nesterov: true,
+        newton_schulz_steps: 3,
+        normalize_weights: true,
+    };
+
     fn matrix(values: &[f64], rows: usize, columns: usize) -> Tensor {
         Tensor::from_slice(values, (rows, columns), &Device::Cpu).unwrap()
     }
@@ -149,7 +181,7 @@ mod tests {
     #[test]
     fn singular_values_follow_the_polynomial() {
         let result = orthogonal(&matrix(&[3.0, 0.0, 0.0, 0.0, 4.0, 0.0], 2, 3), 3).unwrap();
-        let [a, b, c] = COEFFICIENTS;
+        let [a, b, c] = COEFFICIENTS.map(f64::from);
         let follow = |mut s: f64| {
             for _ in 0..3 {
                 s = a * s + b * s.powi(3) + c * s.powi(5);
@@ -171,6 +203,27 @@ mod tests {
         assert_eq!(from_tall.to_vec2::<f64>().unwrap(), from_wide.to_vec2::<f64>().unwrap());
     }
 
+    /// f32 goes through the kernel, f64 through candle's operations.
+    #[test]
+    fn steps_are_the_same_in_place_and_by_candle() {
+        let start = Tensor::rand(-1f32, 1.0, (4, 3, 2), &Device::Cpu).unwrap();
+        let gradients = [(); 2].map(|()| start.rand_like(-1.0, 1.0).unwrap());
+        let run = |dtype: DType| -> Vec<f32> {
+            let config = MuonConfig { newton_schulz_steps: 2, ..CONFIG };
+            let var = Var::from_tensor(&start.to_dtype(dtype).unwrap()).unwrap();
+            let mut muon = Muon::new(config, vec![("w".to_owned(), var.clone())]).unwrap();
+            let size = StepSize { learning_rate: 0.1, momentum: None };
+            for gradient in &gradients {
+                muon.step(&[gradient.to_dtype(dtype).unwrap()], size, 0.5).unwrap();
+            }
+            let weights = var.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
+            weights.to_vec1().unwrap()
+        };
+        for (in_place, by_candle) in run(DType::F32).into_iter().zip(run(DType::F64)) {
+            assert!((in_place - by_candle).abs() <= 2e-6, "{in_place} {by_candle}");
+        }
+    }
+
     #[test]
     fn zeros_stay_zeros() {
         let zeros = orthogonal(&matrix(&[0.0; 4], 2, 2), 3).unwrap();
@@ -179,15 +232,8 @@ mod tests {
 
     #[test]
     fn a_vector_is_refused_by_name() {
-        let config = MuonConfig {
-            learning_rate: 0.1,
-            momentum: 0.6,
-            nesterov: true,
-            newton_schulz_steps: 3,
-            normalize_weights: true,
-        };
         let bias = Var::zeros(4, DType::F32, &Device::Cpu).unwrap();
-        let error = Muon::new(config, vec![("fc.bias".to_owned(), bias)]).unwrap_err().to_string();
+        let error = Muon::new(CONFIG, vec![("fc.bias".to_owned(), bias)]).unwrap_err().to_string();
         assert!(error.contains("`fc.bias`") && error.contains("parameter-groups"), "{error}");
     }
 }
