@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use crate::cifar::Cifar;
 use crate::python::Environment;
 use crate::{ci, process, workspace};
 
@@ -30,6 +31,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Some(python) => std::path::absolute(python)?,
         None => ENVIRONMENT.python()?,
     };
+    // PyTorch trains and is asked on the real images; the tests find them in data/.
+    Cifar::build()?.run(&["data", "fetch"])?;
     let mut test = workspace::cargo();
     test.args(["test", "--workspace"]).args(ci::FEATURES);
     test.args(["--test", "parity", "--", "--ignored", "--nocapture", "--test-threads", "1"]);
