@@ -30,13 +30,11 @@ enum Check {
     /// A cargo command, and a variable of its environment.
     Cargo(Vec<&'static str>, Option<(&'static str, &'static str)>),
     /// A command of this program.
-    Xtask(&'static str),
+    Xtask(&'static [&'static str]),
     /// `cargo deny`, which may have to be installed first.
     Deny,
     /// `browser`, where there is one.
     Browser,
-    /// `results --check`.
-    Results,
 }
 
 /// What a step came to.
@@ -74,16 +72,17 @@ fn steps(fast: bool) -> Vec<Step> {
     let workspace = |name, before: &[&'static str], after: &[&'static str]| {
         cargo(name, &[before, &["--workspace"], &FEATURES, after].concat())
     };
-    let xtask = |name| Step { name, check: Check::Xtask(name) };
+    let xtask =
+        |words: &'static [&'static str]| Step { name: words[0], check: Check::Xtask(words) };
     let mut doc = workspace("doc", &["doc"], &["--no-deps"]);
     if let Check::Cargo(_, environment) = &mut doc.check {
         *environment = Some(("RUSTDOCFLAGS", "-D warnings"));
     }
     let mut steps = vec![
         cargo("fmt", &["fmt", "--all", "--check"]),
-        xtask("tidy"),
-        xtask("layers"),
-        Step { name: "results", check: Check::Results },
+        xtask(&["tidy"]),
+        xtask(&["layers"]),
+        xtask(&["results", "--check"]),
         workspace("clippy", &["clippy"], &["--all-targets", "--", "-D", "warnings"]),
         workspace("test", &["test"], &["--lib", "--bins", "--tests"]),
         workspace("doc-test", &["test"], &["--doc"]),
@@ -91,9 +90,9 @@ fn steps(fast: bool) -> Vec<Step> {
         Step { name: "deny", check: Check::Deny },
     ];
     if !fast {
-        steps.extend(["parity", "smoke"].map(xtask));
+        steps.extend([xtask(&["parity"]), xtask(&["smoke"])]);
         steps.push(Step { name: "browser", check: Check::Browser });
-        steps.extend(["tensorboard", "kill-test"].map(xtask));
+        steps.extend([xtask(&["tensorboard"]), xtask(&["kill-test"])]);
     }
     steps
 }
@@ -108,9 +107,8 @@ impl Check {
                     .unwrap_or_default();
                 format!("{variable}{}", as_typed(Command::new("cargo").args(words)))
             }
-            Self::Xtask(name) => format!("cargo xtask {name}"),
+            Self::Xtask(words) => format!("cargo xtask {}", words.join(" ")),
             Self::Browser => "cargo xtask browser".to_owned(),
-            Self::Results => "cargo xtask results --check".to_owned(),
             Self::Deny => as_typed(Command::new("cargo").args(DENY)),
         }
     }
@@ -122,8 +120,7 @@ impl Check {
                 process::run(command.args(words).envs(*environment))?;
                 Ok(None)
             }
-            Self::Xtask(name) => xtask(&[name]).map(|()| None),
-            Self::Results => xtask(&["results", "--check"]).map(|()| None),
+            Self::Xtask(words) => xtask(words).map(|()| None),
             Self::Browser => {
                 let skipped = browser::chromium().is_none();
                 xtask(&["browser"]).map(|()| skipped.then(|| browser::SKIPPED.to_owned()))

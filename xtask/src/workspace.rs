@@ -21,18 +21,8 @@ pub(crate) fn target() -> PathBuf {
 }
 
 /// A cargo command, run in the workspace's root.
-///
-/// It does not see what cargo tells this program about its package: the build scripts of some
-/// dependencies look at it, and would run again, with all that depends on them, whenever a command
-/// is typed in the place of one run from here.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    for (name, _) in std::env::vars_os() {
-        let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
-        if name.to_str().is_some_and(|name| told.iter().any(|told| name.starts_with(told))) {
-            command.env_remove(name);
-        }
-    }
+    let mut command = cifar_testkit::cargo();
     command.current_dir(root());
     command
 }

@@ -130,13 +130,6 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
         // SAFETY: the start of a panel.
         let panel = unsafe { b.values.as_ptr().add(block * b.stride) };
         let bias = epilogue.bias.map(|bias| &bias[start..start + n]);
-        let mut whole_bias = [simd.splat(0.0); V];
-        if let (Some(bias), true) = (bias, n == width) {
-            for v in 0..V {
-                // SAFETY: a vector of the panel's bias.
-                whole_bias[v] = unsafe { simd.load(bias.as_ptr().add(v * S::LANES)) };
-            }
-        }
         for first in (0..n_rows).step_by(M) {
             let n_tile = M.min(n_rows - first);
             // A tile at the end repeats its last row, and does not store it again.
@@ -150,22 +143,10 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
             if n_tile == M && n == width {
                 // All indices known, so that the tile goes from its registers to memory.
                 for m in 0..M {
-                    for v in 0..V {
-                        // SAFETY: a vector of columns `start..start + n` of a row of the output.
-                        unsafe {
-                            let to = out.add(rows.targets[first + m] + start + v * S::LANES);
-                            let mut value = tile[m][v];
-                            if epilogue.accumulate {
-                                value = simd.add(value, O::load(simd, to));
-                            }
-                            if bias.is_some() {
-                                value = simd.add(value, whole_bias[v]);
-                            }
-                            if epilogue.relu {
-                                value = simd.relu(value);
-                            }
-                            O::store(simd, to, value);
-                        }
+                    // SAFETY: the columns of a whole panel of a row of the output.
+                    unsafe {
+                        let to = out.add(rows.targets[first + m] + start);
+                        store(simd, tile[m], to, width, bias, epilogue);
                     }
                 }
                 continue;

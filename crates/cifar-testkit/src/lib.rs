@@ -1,4 +1,4 @@
-//! Small synthetic data sets in the official CIFAR-10 layout, for tests.
+//! Small synthetic data sets in the official CIFAR-10 layout, and cargo, for tests and checks.
 //!
 //! The files have the official names and records, and a `dataset.json` that says how many
 //! records there are and which MD5s the batches have. The pictures can be learned: each class has
@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 
+mod cargo;
 mod picture;
 mod random;
 
+pub use cargo::cargo;
 use picture::{PICTURE_LEN, paint};
 use random::Random;
 

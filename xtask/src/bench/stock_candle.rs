@@ -1,12 +1,14 @@
 //! SmallResNet's training step, ours and candle's own, in turns.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use super::{figure, middle, sorted};
 use crate::cifar::Cifar;
 use crate::{ci, process, workspace};
 
-/// Images of a step; candle needs 4 GB for more.
+/// Images of a step, few: one of candle's takes seconds.
 const BATCH_SIZE: &str = "32";
 const STEPS: &str = "3";
 
@@ -15,8 +17,7 @@ pub(super) fn run(n_rounds: usize) -> Result<()> {
     let mut build = workspace::cargo();
     build.args(["build", "--workspace", "--example", "stock_candle"]).args(ci::FEATURES);
     process::run(&mut build)?;
-    let mut candle =
-        std::process::Command::new(workspace::target().join("debug/examples/stock_candle"));
+    let mut candle = Command::new(workspace::target().join("debug/examples/stock_candle"));
     candle.args([BATCH_SIZE, STEPS]);
     let mut ratios = Vec::new();
     for _ in 0..n_rounds {

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use md5::{Digest, Md5};
-use serde_json::json;
+use cifar_testkit::{BATCHES, FOLDER, RECORD_LEN, write_batches};
 
 use super::Summary;
 use crate::cifar::{Cifar, text};
@@ -17,21 +16,12 @@ use crate::workspace;
 /// 0.3 % over 10,000 images, but images of a class are often taken for the same.
 const CHANCE: std::ops::RangeInclusive<f64> = 0.05..=0.15;
 
-const FOLDER: &str = "cifar-10-batches-bin";
-
-const TRAIN_BATCHES: [&str; 5] =
-    ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"];
-
-const TEST_BATCH: &str = "test_batch";
-
-/// A label and a picture of 3 x 32 x 32.
-const RECORD_LEN: usize = 1 + 3 * 32 * 32;
-
 /// Trains SimpleNet with labels that say nothing about the pictures. More than chance on the test
 /// images, whose labels are right, would mean that these had a part in training.
 pub(super) fn check(cifar: &Cifar, runs: &Path) -> Result<()> {
     let (data, run) = (runs.join("shuffled-data"), runs.join("shuffled"));
-    write_shuffled(&workspace::root().join("data").join(FOLDER), &data.join(FOLDER))?;
+    let batches = shuffled(&workspace::root().join("data").join(FOLDER))?;
+    write_batches(&data, &batches).with_context(|| format!("write {}", data.display()))?;
     let train = ["train", "--recipe", "simplenet", "--seed", "0"];
     let places = ["--data-dir", text(&data)?, "--out", text(&run)?];
     cifar.run_silently(&[&train[..], &places].concat())?;
@@ -45,32 +35,19 @@ pub(super) fn check(cifar: &Cifar, runs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The batches of `from` with the labels of the training ones shuffled, and a `dataset.json` of
-/// their own, as their MD5s are others.
-fn write_shuffled(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
-    let read = |name: &str| {
+/// The batches in the folder `from`, with the labels of the training ones shuffled.
+fn shuffled(from: &Path) -> Result<[Vec<u8>; 6]> {
+    let mut batches = [const { Vec::new() }; 6];
+    for (batch, name) in batches.iter_mut().zip(BATCHES) {
         let path = from.join(format!("{name}.bin"));
-        fs::read(&path).with_context(|| format!("read {}", path.display()))
-    };
-    let mut batches = TRAIN_BATCHES.iter().map(|name| read(name)).collect::<Result<Vec<_>>>()?;
-    let mut labels: Vec<u8> = batches.iter().flat_map(|batch| labels_of(batch)).collect();
-    shuffle(&mut labels);
-    let records = batches.iter_mut().flat_map(|batch| batch.chunks_exact_mut(RECORD_LEN));
-    records.zip(labels).for_each(|(record, label)| record[0] = label);
-    batches.push(read(TEST_BATCH)?);
-
-    let mut facts = serde_json::Map::new();
-    for (name, batch) in TRAIN_BATCHES.iter().chain([&TEST_BATCH]).zip(&batches) {
-        let md5: String = Md5::digest(batch).iter().map(|byte| format!("{byte:02x}")).collect();
-        let fact = json!({"records": batch.len() / RECORD_LEN, "md5": md5});
-        facts.insert((*name).to_owned(), fact);
-        let path = to.join(format!("{name}.bin"));
-        fs::write(&path, batch).with_context(|| format!("write {}", path.display()))?;
+        *batch = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     }
-    let path = to.join("dataset.json");
-    let facts = json!({ "batches": facts }).to_string();
-    fs::write(&path, facts).with_context(|| format!("write {}", path.display()))
+    let (train, _) = batches.split_at_mut(5);
+    let mut labels: Vec<u8> = train.iter().flat_map(|batch| labels_of(batch)).collect();
+    shuffle(&mut labels);
+    let records = train.iter_mut().flat_map(|batch| batch.chunks_exact_mut(RECORD_LEN));
+    records.zip(labels).for_each(|(record, label)| record[0] = label);
+    Ok(batches)
 }
 
 fn labels_of(batch: &[u8]) -> impl Iterator<Item = u8> {
@@ -107,22 +84,18 @@ mod tests {
     #[test]
     fn only_labels_of_training_pictures_change() {
         let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        fs::create_dir_all(&from).unwrap();
-        let path = |folder: &Path, name: &str| folder.join(format!("{name}.bin"));
         let batch: Vec<u8> = (0..20 * RECORD_LEN).map(|at| (at / RECORD_LEN % 10) as u8).collect();
-        for name in TRAIN_BATCHES.iter().chain([&TEST_BATCH]) {
-            fs::write(path(&from, name), &batch).unwrap();
+        for name in BATCHES {
+            fs::write(dir.path().join(format!("{name}.bin")), &batch).unwrap();
         }
-        write_shuffled(&from, &to).unwrap();
-        assert_eq!(fs::read(path(&to, TEST_BATCH)).unwrap(), batch);
+        let [train @ .., test] = shuffled(dir.path()).unwrap();
+        assert_eq!(test, batch);
         let pictures = |batch: &[u8]| -> Vec<u8> {
             batch.chunks_exact(RECORD_LEN).flat_map(|record| record[1..].to_vec()).collect()
         };
-        for name in TRAIN_BATCHES {
-            let new = fs::read(path(&to, name)).unwrap();
-            assert_ne!(new, batch, "{name}");
-            assert_eq!(pictures(&new), pictures(&batch), "{name}");
+        for (new, name) in train.iter().zip(BATCHES) {
+            assert_ne!(*new, batch, "{name}");
+            assert_eq!(pictures(new), pictures(&batch), "{name}");
         }
     }
 }

@@ -61,17 +61,10 @@ unsafe fn max_pool_image_body<S: Simd, E: Element, const M: usize>(
     y: &mut [E],
     argmax: &mut [u32],
 ) {
-    let columns = shape.out_width();
-    for row in 0..shape.out_height() {
-        for column in 0..columns {
-            let (window, out) = (shape.window(row, column), (row * columns + column) * channels);
-            in_blocks!(
-                s,
-                channels,
-                largest(x, shape.width, channels, &window, relu, out, y, argmax)
-            );
-        }
-    }
+    shape.for_each_window(|at, window| {
+        let (width, out) = (shape.width, at * channels);
+        in_blocks!(s, channels, largest(x, width, channels, &window, relu, out, y, argmax));
+    });
 }
 
 /// One window, `B` vectors of channels from `channel`.
@@ -169,17 +162,10 @@ unsafe fn max_pool_image_backward_body<S: Simd, E: Element, const M: usize>(
     if !(apart && shape.covers_all()) {
         dx.fill(E::default());
     }
-    let columns = shape.out_width();
-    for row in 0..shape.out_height() {
-        for column in 0..columns {
-            let (window, out) = (shape.window(row, column), (row * columns + column) * channels);
-            in_blocks!(
-                s,
-                channels,
-                spread(dy, argmax, shape.width, channels, &window, apart, out, dx)
-            );
-        }
-    }
+    shape.for_each_window(|at, window| {
+        let (width, out) = (shape.width, at * channels);
+        in_blocks!(s, channels, spread(dy, argmax, width, channels, &window, apart, out, dx));
+    });
 }
 
 /// The gradient of one window, `B` vectors of channels from `channel`: put where no other window
@@ -244,10 +230,11 @@ pub fn avg_pool<E: Element>(x: &[E], shape: &PoolShape, channels: usize, y: &mut
     let (in_len, out_len) = (shape.plane_len() * channels, shape.out_len() * channels);
     let share = 1.0 / (shape.kernel * shape.kernel) as f32;
     y.par_chunks_exact_mut(out_len).zip(x.par_chunks_exact(in_len)).for_each(|(y, x)| {
-        for (window, y) in shape.windows().zip(y.chunks_exact_mut(channels)) {
+        shape.for_each_window(|at, window| {
             let pixels = window.pixels(shape.width);
+            let y = &mut y[at * channels..][..channels];
             mean_of(pixels.map(|pixel| &x[pixel * channels..][..channels]), share, y);
-        }
+        });
     });
 }
 
@@ -274,14 +261,15 @@ pub fn avg_pool_backward<E: Element>(dy: &[E], shape: &PoolShape, channels: usiz
     dx.par_chunks_exact_mut(in_len).enumerate().for_each(|(image, dx)| {
         dx.fill(E::default());
         let dy = &dy[image * out_len..][..out_len];
-        for (window, dy) in shape.windows().zip(dy.chunks_exact(channels)) {
+        shape.for_each_window(|at, window| {
+            let dy = &dy[at * channels..][..channels];
             for pixel in window.pixels(shape.width) {
                 let dx = &mut dx[pixel * channels..][..channels];
                 for (dx, dy) in dx.iter_mut().zip(dy) {
                     *dx = E::from_f32(dx.to_f32() + dy.to_f32() * share);
                 }
             }
-        }
+        });
     });
 }
 
@@ -340,23 +328,23 @@ impl PoolShape {
             && covered(self.width, self.out_width())
     }
 
-    /// The window in a row and column of the result.
+    /// Calls `f` with each window of an image, and its number in row-major order.
     #[inline(always)]
-    fn window(&self, row: usize, column: usize) -> Window {
+    fn for_each_window(&self, mut f: impl FnMut(usize, Window)) {
         let covered = |at: usize, len: usize| {
             let start = (at * self.stride) as isize - self.padding as isize;
             let end = (start + self.kernel as isize).min(len as isize);
             (start, start.max(0) as usize..end.max(0) as usize)
         };
-        let (top, rows) = covered(row, self.height);
-        let (left, columns) = covered(column, self.width);
-        Window { top, left, rows, columns, kernel: self.kernel }
-    }
-
-    /// The windows of an image in row-major order.
-    fn windows(&self) -> impl Iterator<Item = Window> {
-        let (shape, columns) = (*self, self.out_width());
-        (0..self.out_len()).map(move |at| shape.window(at / columns, at % columns))
+        let n_columns = self.out_width();
+        for row in 0..self.out_height() {
+            let (top, rows) = covered(row, self.height);
+            for column in 0..n_columns {
+                let (left, columns) = covered(column, self.width);
+                let (rows, kernel) = (rows.clone(), self.kernel);
+                f(row * n_columns + column, Window { top, left, rows, columns, kernel });
+            }
+        }
     }
 }
 

@@ -100,54 +100,49 @@ fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], 
     let mut add = false;
     // Rows of one panel, side by side: packed as they lie.
     let packed = E::Factor::VALUES == 1 && k == conv.out_channels && k == panel_width(isa, k);
+    // What a last image without a second is paired with.
+    let zeros = vec![E::default(); k];
     with_scratch(panels_len(isa, at_a_time, k), |panels: &mut [E::Factor]| {
-        with_scratch(k, |zeros: &mut [E]| {
-            zeros.fill(E::default());
-            let zeros = &*zeros;
-            let groups = x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len()));
-            groups.for_each(|(x, dy)| {
-                let mut multiply = |a: &[E::Factor], starts: &[usize], rows: &[[usize; 2]]| {
-                    let a = Columns { a, starts, offsets: &offsets };
-                    if packed {
-                        let dy = factors(&dy[rows[0][0]..][..starts.len() * k]);
-                        products_of_columns(isa, a, dy, k, add, sums);
-                    } else {
-                        let panels = &mut panels[..panels_len(isa, starts.len(), k)];
-                        // A last image without a second is paired with zeros.
-                        let row = |r: usize| {
-                            let at = rows[r / E::Factor::VALUES][r % E::Factor::VALUES];
-                            dy.get(at..at + k).unwrap_or(zeros)
-                        };
-                        pack_panels(isa, (starts.len() * E::Factor::VALUES, k), row, panels);
-                        products_of_columns(isa, a, panels, k, add, sums);
-                    }
-                    add = true;
-                };
-                window.with_factor_frames(isa, x, &frame, |a, distance| {
-                    blocks.with(a, |a| {
-                        let (mut starts, mut rows, mut n) =
-                            ([0; MAX_PIXELS], [[0; 2]; MAX_PIXELS], 0);
-                        let n_factors = (x.len() / conv.in_len()).div_ceil(E::Factor::VALUES);
-                        for images in 0..n_factors {
-                            let mut pixel = images * E::Factor::VALUES * window.grid_len();
-                            for row in 0..window.grid.0 {
-                                for start in window.starts(&frame, row) {
-                                    starts[n] = blocks.start(images * distance + start);
-                                    rows[n] = [0, window.grid_len()].map(|image| {
-                                        (pixel + image) * conv.out_channels + group * k
-                                    });
-                                    (pixel, n) = (pixel + 1, n + 1);
-                                    if n == at_a_time {
-                                        multiply(a, &starts[..n], &rows[..n]);
-                                        n = 0;
-                                    }
+        let groups = x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len()));
+        groups.for_each(|(x, dy)| {
+            let mut multiply = |a: &[E::Factor], starts: &[usize], rows: &[[usize; 2]]| {
+                let a = Columns { a, starts, offsets: &offsets };
+                if packed {
+                    let dy = factors(&dy[rows[0][0]..][..starts.len() * k]);
+                    products_of_columns(isa, a, dy, k, add, sums);
+                } else {
+                    let panels = &mut panels[..panels_len(isa, starts.len(), k)];
+                    let row = |r: usize| {
+                        let at = rows[r / E::Factor::VALUES][r % E::Factor::VALUES];
+                        dy.get(at..at + k).unwrap_or(&zeros)
+                    };
+                    pack_panels(isa, (starts.len() * E::Factor::VALUES, k), row, panels);
+                    products_of_columns(isa, a, panels, k, add, sums);
+                }
+                add = true;
+            };
+            window.with_factor_frames(isa, x, &frame, |a, distance| {
+                blocks.with(a, |a| {
+                    let (mut starts, mut rows, mut n) = ([0; MAX_PIXELS], [[0; 2]; MAX_PIXELS], 0);
+                    let n_factors = (x.len() / conv.in_len()).div_ceil(E::Factor::VALUES);
+                    for images in 0..n_factors {
+                        let mut pixel = images * E::Factor::VALUES * window.grid_len();
+                        for row in 0..window.grid.0 {
+                            for start in window.starts(&frame, row) {
+                                starts[n] = blocks.start(images * distance + start);
+                                rows[n] = [0, window.grid_len()]
+                                    .map(|image| (pixel + image) * conv.out_channels + group * k);
+                                (pixel, n) = (pixel + 1, n + 1);
+                                if n == at_a_time {
+                                    multiply(a, &starts[..n], &rows[..n]);
+                                    n = 0;
                                 }
                             }
                         }
-                        if n > 0 {
-                            multiply(a, &starts[..n], &rows[..n]);
-                        }
-                    });
+                    }
+                    if n > 0 {
+                        multiply(a, &starts[..n], &rows[..n]);
+                    }
                 });
             });
         });

@@ -4,7 +4,7 @@ use candle_core::Result;
 use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
-use cifar_kernels::conv::{self, Algorithm};
+use cifar_kernels::conv;
 use cifar_kernels::element::Element;
 
 use super::memory::{Into, Step};
@@ -17,7 +17,6 @@ use crate::Activation;
 pub(super) fn run<E: Element>(
     planned: &Planned,
     weights: &[Option<Packed<E>>],
-    convolution: Algorithm,
     kept: &[Kept],
     memory: &mut Memory,
     n_images: usize,
@@ -53,8 +52,7 @@ pub(super) fn run<E: Element>(
                 };
                 let channels = plan.values[operation.input].channels;
                 let packed = weights[at].as_ref();
-                let done =
-                    operate(operation, channels, tensors, packed, convolution, &kept[at], buffers);
+                let done = operate(operation, channels, tensors, packed, &kept[at], buffers);
                 memory.gradients[dy] = source;
                 if let Into::Write(id) | Into::Accumulate(id) = dx {
                     memory.gradients[id] = target;
@@ -114,7 +112,6 @@ fn operate<E: Element>(
     channels: usize,
     tensors: &Tensors,
     packed: Option<&Packed<E>>,
-    convolution: Algorithm,
     kept: &Kept,
     mut buffers: Buffers<'_, E>,
 ) -> Result<()> {
@@ -128,7 +125,7 @@ fn operate<E: Element>(
             let dy = std::mem::take(&mut buffers.dy);
             let dweight = buffers.of(tensors, path, "weight")?;
             if !dweight.is_empty() {
-                conv::weight_gradient(conv, convolution, x, dy, dweight);
+                conv::weight_gradient(conv, packed.algorithm, x, dy, dweight);
             }
             if *bias {
                 let dbias = buffers.of(tensors, path, "bias")?;

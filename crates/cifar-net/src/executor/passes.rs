@@ -45,13 +45,13 @@ pub(super) struct Typed<E: Element> {
     weights: Vec<Option<Packed<E>>>,
     /// Those of the last forward pass come first.
     shards: Vec<Shard<E>>,
-    convolution: Algorithm,
 }
 
 /// The weights of a convolution as both passes read them; images have no gradient, so the first
-/// convolution lacks one.
+/// convolution lacks one. And what the weights' gradient is computed by.
 #[derive(Debug)]
 pub(super) struct Packed<E: Element> {
+    pub(super) algorithm: Algorithm,
     pub(super) forward: Filters<E>,
     pub(super) input_gradient: Option<Filters<E>>,
 }
@@ -76,6 +76,7 @@ impl<E: Element> Typed<E> {
     pub(super) fn new(plan: &Plan, convolution: Algorithm) -> Self {
         let packed = |operation: &Operation| match &operation.op {
             Op::Conv { conv, .. } => Some(Packed {
+                algorithm: convolution,
                 forward: Filters::new(*conv, Pass::Forward, convolution),
                 input_gradient: (operation.input != 0)
                     .then(|| Filters::new(*conv, Pass::InputGradient, convolution)),
@@ -83,7 +84,7 @@ impl<E: Element> Typed<E> {
             _ => None,
         };
         let weights = plan.operations.iter().map(packed).collect();
-        Self { weights, shards: Vec::new(), convolution }
+        Self { weights, shards: Vec::new() }
     }
 
     /// Packs the weights of all convolutions for one of the passes.
@@ -113,14 +114,14 @@ impl<E: Element> Passes for Typed<E> {
         let plan = &planned.plan;
         let (in_len, out_len) = (plan.values[0].len(), plan.values[plan.output].len());
         logits.resize(n_images * out_len, 0.0);
-        let n_shard = plan.shard_len(n_images, planned.tensors.n_trained);
-        while self.shards.len() < n_images.div_ceil(n_shard) {
+        let shard_len = plan.shard_len(n_images, planned.tensors.n_trained);
+        while self.shards.len() < n_images.div_ceil(shard_len) {
             self.shards.push(Shard::new(plan, &planned.gradients));
         }
         self.pack(planned, Pass::Forward)?;
         let (isa, weights) = (Isa::current(), &self.weights);
         let parts =
-            images.par_chunks(n_shard * in_len).zip(logits.par_chunks_mut(n_shard * out_len));
+            images.par_chunks(shard_len * in_len).zip(logits.par_chunks_mut(shard_len * out_len));
         self.shards.par_iter_mut().zip(parts).try_for_each(|(shard, (images, logits))| {
             isa.force(|| shard.forward(planned, weights, images, logits))
         })
@@ -135,20 +136,18 @@ impl<E: Element> Passes for Typed<E> {
     ) -> Result<()> {
         let Planned { plan, tensors, .. } = planned;
         self.pack(planned, Pass::InputGradient)?;
-        let n_shard = plan.shard_len(n_images, tensors.n_trained);
-        let parts = dlogits.par_chunks(n_shard * plan.values[plan.output].len());
-        let (isa, weights, convolution) = (Isa::current(), &self.weights, self.convolution);
+        let shard_len = plan.shard_len(n_images, tensors.n_trained);
+        let parts = dlogits.par_chunks(shard_len * plan.values[plan.output].len());
+        let (isa, weights) = (Isa::current(), &self.weights);
         let n_shards = parts.len();
         let shards = &mut self.shards[..n_shards];
         if let [shard] = shards {
-            return shard.backward(planned, weights, convolution, dlogits, dweights);
+            return shard.backward(planned, weights, dlogits, dweights);
         }
         shards.par_iter_mut().zip(parts).try_for_each(|(shard, dlogits)| {
             let mut own = std::mem::take(&mut shard.dweights);
             own.resize::<f32>(tensors.n_trained);
-            let done = isa.force(|| {
-                shard.backward(planned, weights, convolution, dlogits, own.as_mut_slice())
-            });
+            let done = isa.force(|| shard.backward(planned, weights, dlogits, own.as_mut_slice()));
             shard.dweights = own;
             done
         })?;

@@ -1,11 +1,11 @@
 //! A part of the batch on its way through all operations.
 
+use std::marker::PhantomData;
+
 use candle_core::Result;
 use cifar_kernels::buffer::Buffer;
-use cifar_kernels::conv::Algorithm;
 use cifar_kernels::element::Element;
 use cifar_kernels::layout;
-use std::marker::PhantomData;
 
 use super::memory::Gradients;
 use super::passes::{Kept, Memory, Packed};
@@ -86,13 +86,12 @@ impl<E: Element> Shard<E> {
         &mut self,
         planned: &Planned,
         weights: &[Option<Packed<E>>],
-        convolution: Algorithm,
         dlogits: &[f32],
         dweights: &mut [f32],
     ) -> Result<()> {
         let Self { kept, memory, n_images, .. } = self;
         let of_logits = memory.gradients[planned.gradients.of_logits].as_mut_slice::<E>();
         of_logits.iter_mut().zip(dlogits).for_each(|(d, &value)| *d = E::from_f32(value));
-        backward::run(planned, weights, convolution, kept, memory, *n_images, dweights)
+        backward::run(planned, weights, kept, memory, *n_images, dweights)
     }
 }
