@@ -34,10 +34,11 @@ pub(crate) struct Case {
 
 /// Activations that no model of `cifar-models` has.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Curved {
     Gelu,
     Silu,
+    LeakyRelu,
 }
 
 /// Arguments of `torch.optim.SGD` and `torch.optim.AdamW`, by torch's names; or a recipe's.
@@ -78,6 +79,7 @@ impl Case {
             None => net,
             Some(Curved::Gelu) => net.with_activation(Activation::Gelu),
             Some(Curved::Silu) => net.with_activation(Activation::Silu),
+            Some(Curved::LeakyRelu) => net.with_activation(Activation::LeakyRelu),
         }
     }
 

@@ -122,6 +122,12 @@ fn simplenet_gelu() {
 
 #[test]
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn simplenet_leaky_relu() {
+    check("simplenet-leaky-relu");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn small_resnet_gelu() {
     check("small-resnet-gelu");
 }
@@ -203,6 +209,18 @@ fn export_of_airnet94() {
 
 #[test]
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn export_of_leaky_relu() {
+    check_export("simplenet-leaky-relu");
+}
+
+#[test]
+#[ignore = "needs onnxruntime; run `cargo xtask parity`"]
+fn onnx_of_leaky_relu() {
+    check_onnx("simplenet-leaky-relu");
+}
+
+#[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn schedules() {
     let file = exchange("schedules").join("curves.json");
     run_python("reference.py", &[Path::new("schedules"), &file]);
@@ -235,6 +253,7 @@ fn every_case_has_its_test_and_a_valid_recipe() {
         "small-resnet-momentum",
         "small-resnet-adamw-onecycle-clip",
         "simplenet-gelu",
+        "simplenet-leaky-relu",
         "small-resnet-gelu",
         "small-resnet-silu",
         "airnet94-nesterov-smoothing",

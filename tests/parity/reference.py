@@ -105,7 +105,7 @@ class AirNet94(nn.Module):
 
 
 MODELS = {"simplenet": SimpleNet, "small-resnet": SmallResNet, "airnet94": AirNet94}
-ACTIVATIONS = {"gelu": nn.GELU, "silu": nn.SiLU}
+ACTIVATIONS = {"gelu": nn.GELU, "silu": nn.SiLU, "leaky-relu": nn.LeakyReLU}
 
 
 def build(case):
@@ -225,7 +225,7 @@ def record_decisions(model):
     """
     seen = []
     for module in model.modules():
-        if isinstance(module, nn.ReLU):
+        if isinstance(module, (nn.ReLU, nn.LeakyReLU)):
             module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
         elif isinstance(module, nn.MaxPool2d):
             module.register_forward_pre_hook(lambda pool, inputs: seen.append(lead(inputs[0].detach(), pool.kernel_size)))

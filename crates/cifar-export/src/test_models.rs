@@ -56,6 +56,7 @@ pub(crate) fn residual(factor: f64) -> Model {
         Node::new("mean", AvgPool2d { kernel: 2, stride: 1 }),
         Node::new("mean_norm", BatchNorm2d::new(6)),
         Node::new("gelu", Activation::Gelu),
+        Node::new("leaky", Activation::LeakyRelu),
         Node::new("late", BatchNorm2d::new(6).momentum(0.4)),
     ];
     let net = Net {

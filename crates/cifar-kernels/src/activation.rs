@@ -32,18 +32,26 @@ pub enum Activation {
     /// `x·σ(x)` with `σ(x) = 1 / (1 + e^−x)` (Elfwing et al. 2017, arXiv:1702.03118):
     /// `torch.nn.SiLU()`. As exact as [`Activation::Gelu`], and NaN where that is.
     Silu,
+    /// `x` above 0, else `x` times [`LEAKY_SLOPE`], which is the derivative at 0 too:
+    /// `torch.nn.LeakyReLU()` (Maas et al. 2013, "Rectifier nonlinearities improve neural network
+    /// acoustic models"). At a NaN the derivative is 1, in PyTorch the slope.
+    LeakyRelu,
 }
+
+/// The slope of [`Activation::LeakyRelu`] below 0: PyTorch's default `negative_slope`.
+pub const LEAKY_SLOPE: f32 = 0.01;
 
 impl Activation {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Relu, Self::Gelu, Self::Silu];
+    pub const ALL: [Self; 4] = [Self::Relu, Self::Gelu, Self::Silu, Self::LeakyRelu];
 
-    /// The name of PyTorch's class: `"ReLU"`, `"GELU"` or `"SiLU"`.
+    /// The name of PyTorch's class: `"ReLU"`, `"GELU"`, `"SiLU"` or `"LeakyReLU"`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Relu => "ReLU",
             Self::Gelu => "GELU",
             Self::Silu => "SiLU",
+            Self::LeakyRelu => "LeakyReLU",
         }
     }
 }

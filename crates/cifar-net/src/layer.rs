@@ -2,7 +2,7 @@
 //!
 //! Fields and constructors follow `torch.nn`, so that a net reads like the module it mirrors.
 
-pub use cifar_kernels::activation::Activation;
+pub use cifar_kernels::activation::{Activation, LEAKY_SLOPE};
 
 /// A layer and the name it has in its parent, as in PyTorch's `named_children`.
 #[derive(Clone, Debug, PartialEq)]

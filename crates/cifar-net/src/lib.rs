@@ -55,8 +55,8 @@ pub use executor::{
     Arithmetic, Executor, Inference, MemoryReport, PlannedOperation, Precision, on_pool,
 };
 pub use layer::{
-    Activation, AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Node, Residual,
-    Sequential, WeightInit,
+    Activation, AvgPool2d, BatchNorm2d, Conv2d, LEAKY_SLOPE, Layer, Linear, MaxPool2d, Node,
+    Residual, Sequential, WeightInit,
 };
 pub use net::{Net, Step};
 pub use parameters::{Init, ParameterKind, ParameterSpec, child_path};

@@ -32,6 +32,14 @@ pub fn silu(x: &Tensor) -> Result<Tensor> {
     activate(x, Activation::Silu)
 }
 
+/// [`Activation::LeakyRelu`] of every value of a tensor of any shape.
+///
+/// # Errors
+/// A tensor that is neither f32 nor, on a CPU, bf16.
+pub fn leaky_relu(x: &Tensor) -> Result<Tensor> {
+    activate(x, Activation::LeakyRelu)
+}
+
 /// An activation of every value of a tensor of any shape.
 ///
 /// # Errors
@@ -49,6 +57,7 @@ fn name(activation: Activation) -> &'static str {
         Activation::Relu => "relu",
         Activation::Gelu => "gelu",
         Activation::Silu => "silu",
+        Activation::LeakyRelu => "leaky_relu",
     }
 }
 

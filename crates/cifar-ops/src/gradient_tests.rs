@@ -112,8 +112,10 @@ fn average_pools() {
 }
 
 #[test]
-fn relu_away_from_zero() {
-    check(&[distinct(&[2, 3, 4], 6)], 2e-3, 1e-3, |t| activate(&t[0], Activation::Relu));
+fn relu_and_leaky_relu_away_from_zero() {
+    for activation in [Activation::Relu, Activation::LeakyRelu] {
+        check(&[distinct(&[2, 3, 4], 6)], 2e-3, 1e-3, |t| activate(&t[0], activation));
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ mod gradient_tests;
 #[cfg(test)]
 mod testing;
 
-pub use activation::{activate, gelu, relu, silu};
+pub use activation::{activate, gelu, leaky_relu, relu, silu};
 pub use batch_norm::{BatchNormOutput, batch_norm_eval, batch_norm_train};
 pub use cifar_kernels::activation::Activation;
 pub use cifar_kernels::conv::Algorithm;

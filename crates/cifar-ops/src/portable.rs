@@ -4,6 +4,7 @@
 //! trust their arguments: the public functions have checked them.
 
 use candle_core::{D, Device, Result, Tensor};
+use cifar_kernels::activation::LEAKY_SLOPE;
 
 use crate::Activation;
 use crate::batch_norm::BatchNormOutput;
@@ -102,6 +103,10 @@ pub(crate) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
         }
         Activation::Gelu => x.gelu_erf(),
         Activation::Silu => x.silu(),
+        Activation::LeakyRelu => {
+            let below = (x * f64::from(LEAKY_SLOPE))?;
+            x.gt(&x.zeros_like()?)?.where_cond(x, &below)
+        }
     }
 }
 

@@ -105,6 +105,8 @@ pub enum ActivationName {
     Gelu,
     /// [`Activation::Silu`]
     Silu,
+    /// [`Activation::LeakyRelu`]
+    LeakyRelu,
 }
 
 impl From<ActivationName> for Activation {
@@ -113,6 +115,7 @@ impl From<ActivationName> for Activation {
             ActivationName::Relu => Self::Relu,
             ActivationName::Gelu => Self::Gelu,
             ActivationName::Silu => Self::Silu,
+            ActivationName::LeakyRelu => Self::LeakyRelu,
         }
     }
 }

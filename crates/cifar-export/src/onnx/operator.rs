@@ -27,6 +27,9 @@ pub(super) enum Operator {
     /// `x W^T (+ b)`.
     Gemm,
     GlobalAveragePool,
+    LeakyRelu {
+        alpha: f32,
+    },
     MaxPool(Window),
     Mul,
     Relu,
@@ -61,6 +64,7 @@ impl Operator {
             Self::Flatten => "Flatten",
             Self::Gemm => "Gemm",
             Self::GlobalAveragePool => "GlobalAveragePool",
+            Self::LeakyRelu { .. } => "LeakyRelu",
             Self::MaxPool(_) => "MaxPool",
             Self::Mul => "Mul",
             Self::Relu => "Relu",
@@ -86,6 +90,7 @@ impl Operator {
                 vec![int("group", groups), kernel, ints("pads", &[padding; 4]), strides]
             }
             Self::Flatten => vec![int("axis", 1)],
+            Self::LeakyRelu { alpha } => vec![float("alpha", alpha)],
             Self::Gemm => vec![int("transB", 1)],
             Self::Transpose => vec![ints("perm", &CHANNELS_FIRST)],
         }
@@ -110,6 +115,7 @@ impl Operator {
             "Flatten" => Self::Flatten,
             "Gemm" => Self::Gemm,
             "GlobalAveragePool" => Self::GlobalAveragePool,
+            "LeakyRelu" => Self::LeakyRelu { alpha: find(attributes, "alpha")?.f? },
             "MaxPool" => Self::MaxPool(Window::read(attributes)?),
             "Mul" => Self::Mul,
             "Relu" => Self::Relu,
@@ -157,7 +163,7 @@ mod tests {
     use super::*;
 
     /// One of each, with attributes that no default of ONNX equals.
-    const ALL: [Operator; 15] = [
+    const ALL: [Operator; 16] = [
         Operator::Add,
         Operator::AveragePool(Window { kernel: 3, stride: 2 }),
         Operator::BatchNormalization { epsilon: 1e-12 },
@@ -168,6 +174,7 @@ mod tests {
         Operator::Flatten,
         Operator::Gemm,
         Operator::GlobalAveragePool,
+        Operator::LeakyRelu { alpha: 0.3 },
         Operator::MaxPool(Window { kernel: 2, stride: 3 }),
         Operator::Mul,
         Operator::Relu,

@@ -37,6 +37,7 @@ pub(crate) fn reread(bytes: &[u8]) -> Result<Box<dyn Reread>, ExportError> {
         Flatten,
         Gemm,
         GlobalAveragePool,
+        LeakyRelu,
         MaxPool,
         Mul,
         Relu,

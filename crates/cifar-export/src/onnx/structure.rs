@@ -176,7 +176,11 @@ fn result(operator: Operator, inputs: &[&Value]) -> Option<Value> {
         return None;
     }
     let dims = match operator {
-        Operator::Erf | Operator::Relu | Operator::Sigmoid if rest.is_empty() => x.dims.clone(),
+        Operator::Erf | Operator::LeakyRelu { .. } | Operator::Relu | Operator::Sigmoid
+            if rest.is_empty() =>
+        {
+            x.dims.clone()
+        }
         Operator::Add | Operator::Mul | Operator::Div if rest.len() == 1 => {
             let y = rest[0];
             let per_channel = [1, *x.dims.first()?, 1, 1];

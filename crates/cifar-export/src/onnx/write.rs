@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Tensor};
 use cifar_net::child_path;
-use cifar_net::{Activation, BatchNorm2d, Conv2d, Layer, Linear, Node as NetNode, Residual};
+use cifar_net::{
+    Activation, BatchNorm2d, Conv2d, LEAKY_SLOPE, Layer, Linear, Node as NetNode, Residual,
+};
 
 use super::operator::{Operator, Window};
 use super::proto::{
@@ -163,6 +165,9 @@ impl Writer<'_> {
                 self.operator(&step("Mul"), Operator::Mul, vec![x, gate])
             }
             Activation::Gelu => self.gelu(path, x),
+            Activation::LeakyRelu => {
+                self.unary(path, Operator::LeakyRelu { alpha: LEAKY_SLOPE }, x)
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! The tree of modules, and the class of each.
 
 use cifar_net::{
-    AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Node, ParameterKind, Residual,
+    AvgPool2d, BatchNorm2d, Conv2d, LEAKY_SLOPE, Layer, Linear, MaxPool2d, Node, ParameterKind,
+    Residual,
 };
 
 use super::NAMESPACE;
@@ -155,12 +156,12 @@ impl Describe {
 
 fn activation(kind: cifar_net::Activation, argument: &str) -> String {
     use cifar_net::Activation;
-    let name = match kind {
-        Activation::Relu => "relu",
-        Activation::Gelu => "gelu",
-        Activation::Silu => "silu",
-    };
-    format!("torch.{name}({argument})")
+    match kind {
+        Activation::Relu => format!("torch.relu({argument})"),
+        Activation::Gelu => format!("torch.gelu({argument})"),
+        Activation::Silu => format!("torch.silu({argument})"),
+        Activation::LeakyRelu => format!("torch.leaky_relu({argument}, {LEAKY_SLOPE:?})"),
+    }
 }
 
 /// What classes of one kind differ by from module to module, by PyTorch's names.

@@ -1,5 +1,6 @@
 //! The activation functions on vectors, each a type, so that a kernel is compiled for it.
 
+use super::LEAKY_SLOPE;
 use crate::simd::Simd;
 
 /// A function of each lane alone.
@@ -29,6 +30,10 @@ macro_rules! by_activation {
             }
             Some(Activation::Silu) => {
                 type $curve = curve::Silu;
+                $body
+            }
+            Some(Activation::LeakyRelu) => {
+                type $curve = curve::LeakyRelu;
                 $body
             }
         }
@@ -62,6 +67,20 @@ impl Curve for Relu {
     #[inline(always)]
     fn gradient<S: Simd>(s: S, v: S::V, dy: S::V) -> S::V {
         s.gated(v, dy)
+    }
+}
+
+pub(crate) struct LeakyRelu;
+
+impl Curve for LeakyRelu {
+    #[inline(always)]
+    fn value<S: Simd>(s: S, v: S::V) -> S::V {
+        Self::gradient(s, v, v)
+    }
+
+    #[inline(always)]
+    fn gradient<S: Simd>(s: S, v: S::V, dy: S::V) -> S::V {
+        s.if_above(v, s.splat(0.0), dy, s.mul(dy, s.splat(LEAKY_SLOPE)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
-use super::Activation;
+use super::{Activation, LEAKY_SLOPE};
 
 /// The function at `x`.
 pub(super) fn value(activation: Activation, x: f64) -> f64 {
@@ -13,6 +13,7 @@ pub(super) fn value(activation: Activation, x: f64) -> f64 {
         }
         Activation::Gelu => x * distribution(x),
         Activation::Silu => x * sigmoid(x),
+        Activation::LeakyRelu => x * derivative(activation, x),
     }
 }
 
@@ -22,6 +23,13 @@ pub(super) fn derivative(activation: Activation, x: f64) -> f64 {
         Activation::Relu => f64::from(u8::from(x > 0.0 || x.is_nan())),
         Activation::Gelu => distribution(x) + x * (-0.5 * x * x).exp() / (2.0 * PI).sqrt(),
         Activation::Silu => sigmoid(x) * (1.0 + x * sigmoid(-x)),
+        Activation::LeakyRelu => {
+            if x > 0.0 || x.is_nan() {
+                1.0
+            } else {
+                LEAKY_SLOPE.into()
+            }
+        }
     }
 }
 

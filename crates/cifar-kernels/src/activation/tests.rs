@@ -65,7 +65,7 @@ fn values_and_derivatives_are_within_the_stated_bounds() {
     });
 }
 
-/// What PyTorch gives: `torch.nn.functional.{relu,gelu,silu}` of f64.
+/// What PyTorch gives, but for LeakyReLU's derivative at NaN: `torch.nn.functional.{relu,gelu,silu,leaky_relu}` of f64.
 #[test]
 fn infinities_and_nan_give_pytorchs_results() {
     let x = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
@@ -77,6 +77,10 @@ fn infinities_and_nan_give_pytorchs_results() {
             match activation {
                 // A gradient passes the gate unchanged.
                 Activation::Relu => assert!(y[1] == 0.0 && dx == [1.0, 0.0, 1.0], "{what}"),
+                Activation::LeakyRelu => {
+                    let slopes = [1.0, LEAKY_SLOPE, 1.0];
+                    assert!(y[1] == f32::NEG_INFINITY && dx == slopes, "{what}");
+                }
                 _ => assert!(y[1].is_nan() && dx.iter().all(|v| v.is_nan()), "{what}"),
             }
         }

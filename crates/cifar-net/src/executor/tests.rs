@@ -268,7 +268,7 @@ fn shards_give_what_the_whole_batch_gives() {
 /// Alone, behind a batch norm, and behind a batch norm's addition, in each of the nets' places.
 #[test]
 fn equals_the_candle_reader_with_other_activations() {
-    for activation in [Activation::Gelu, Activation::Silu] {
+    for activation in [Activation::Gelu, Activation::Silu, Activation::LeakyRelu] {
         check(&test_nets::residual().with_activation(activation), 4, 2e-5);
         check(&resnet().with_activation(activation), 6, 2e-5);
         for net in others() {

@@ -115,9 +115,11 @@ proptest! {
     }
 
     #[test]
-    fn relu_agrees(dims in image_dims(), seed in any::<u32>()) {
-        let portable = |t: &[Tensor]| activate(&t[0], Activation::Relu);
-        agree(&[whole(&dims, seed)], 0.0, |t| crate::relu(&t[0]), portable);
+    fn relu_and_leaky_relu_agree(dims in image_dims(), seed in any::<u32>()) {
+        for activation in [Activation::Relu, Activation::LeakyRelu] {
+            let portable = |t: &[Tensor]| activate(&t[0], activation);
+            agree(&[whole(&dims, seed)], 0.0, |t| crate::activate(&t[0], activation), portable);
+        }
     }
 
     // Candle's derivative of GELU has 1/√(2π) to six digits; that of SiLU takes one number as large

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use cifar_net::{
-    Activation, AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Node, Residual,
-    child_path,
+    Activation, AvgPool2d, BatchNorm2d, Conv2d, LEAKY_SLOPE, Layer, Linear, MaxPool2d, Node,
+    Residual, child_path,
 };
 use cifar_pickle::Value as Pickled;
 
@@ -215,8 +215,8 @@ impl<'m, 'p> Forward<'m, 'p> {
     /// One operation on the flow.
     fn layer(&self, name: &str, mut values: Vec<Value>) -> Parsed<Value> {
         let unknown = || format!("the code of {} calls torch.{name} in no known way", self.path);
-        if let (Some(activation), [Value::Flow(Flow::Sum(body, shortcut))]) =
-            (activation(name), &values[..])
+        if let [Value::Flow(Flow::Sum(body, shortcut)), arguments @ ..] = &values[..]
+            && let Some(activation) = activation(name, arguments)
         {
             let block = Residual::new(body.clone(), activation);
             let block = match shortcut {
@@ -296,8 +296,7 @@ impl<'m, 'p> Forward<'m, 'p> {
             ("adaptive_avg_pool2d", [List(size)]) if size[..] == [1.0, 1.0] => Layer::GlobalAvgPool,
             ("flatten", [Number(1.0)]) => Layer::Flatten,
             ("mul", [Number(factor)]) => Layer::Scale(*factor),
-            (name, []) => return Ok(activation(name).map(Layer::Activation)),
-            _ => return Ok(None),
+            (name, arguments) => return Ok(activation(name, arguments).map(Layer::Activation)),
         }))
     }
 
@@ -324,11 +323,15 @@ fn item(layer: Layer) -> Value {
     Value::Flow(Flow::Chain(None, vec![Item { name: None, layer }]))
 }
 
-fn activation(name: &str) -> Option<Activation> {
-    match name {
-        "relu" => Some(Activation::Relu),
-        "gelu" => Some(Activation::Gelu),
-        "silu" => Some(Activation::Silu),
+/// The activation that `torch.name(x, arguments…)` is.
+fn activation(name: &str, arguments: &[Value]) -> Option<Activation> {
+    match (name, arguments) {
+        ("relu", []) => Some(Activation::Relu),
+        ("gelu", []) => Some(Activation::Gelu),
+        ("silu", []) => Some(Activation::Silu),
+        ("leaky_relu", [Value::Number(slope)]) if *slope as f32 == LEAKY_SLOPE => {
+            Some(Activation::LeakyRelu)
+        }
         _ => None,
     }
 }
