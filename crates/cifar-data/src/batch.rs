@@ -13,6 +13,18 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// `N` indices into the data set, to find the pictures again.
     pub indices: Vec<u32>,
+    /// What the pictures were mixed with. `None`: each is itself.
+    pub mixed: Option<Mixed>,
+}
+
+/// The other half of mixed pictures. The target of a picture is `own_share` of its own label and
+/// the rest of its partner's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixed {
+    /// `N` classes of the partners.
+    pub labels: Vec<u32>,
+    /// What is left of the pictures themselves, in `0..=1`.
+    pub own_share: f64,
 }
 
 impl Batch {
@@ -52,7 +64,7 @@ mod tests {
     #[test]
     fn tensors_hold_the_pictures_in_order() {
         let images: Vec<f32> = (0..2 * IMAGE_LEN).map(|i| i as f32).collect();
-        let batch = Batch { images, labels: vec![3, 9], indices: vec![0, 1] };
+        let batch = Batch { images, labels: vec![3, 9], indices: vec![0, 1], mixed: None };
         let tensor = batch.image_tensor(&Device::Cpu).unwrap();
         assert_eq!((tensor.dims(), tensor.dtype()), (&[2, 3, 32, 32][..], DType::F32));
         let pixel = tensor.get(1).unwrap().get(2).unwrap().get(31).unwrap().get(0).unwrap();

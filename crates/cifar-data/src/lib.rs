@@ -33,6 +33,7 @@ pub mod image_folder;
 #[cfg(feature = "candle-datasets")]
 pub mod interop;
 mod loader;
+mod mix;
 mod numpy;
 mod python;
 mod records;
@@ -42,7 +43,7 @@ mod split;
 mod transform;
 mod verify;
 
-pub use batch::Batch;
+pub use batch::{Batch, Mixed};
 pub use cifar_pickle::PickleError;
 pub use cifar10::{Cifar10, Format};
 pub use dataset::{CHANNELS, ChannelStatistics, Dataset, IMAGE_LEN, PLANE_LEN, SIDE};

@@ -10,7 +10,8 @@ use std::{panic, thread};
 use crate::batch::Batch;
 use crate::dataset::{Dataset, IMAGE_LEN};
 use crate::error::DataError;
-use crate::seed::epoch_order;
+use crate::mix::mix;
+use crate::seed::{DrawStream, Purpose, epoch_order};
 use crate::transform::{Augmentation, Normalization, Sample, transform};
 
 /// Batches that each worker may have ready, besides the one it is working on.
@@ -136,8 +137,14 @@ impl EpochPlan {
             let changes = augmentation.as_ref().map(|changes| (changes, sample));
             transform(dataset.image(index as usize), changes, normalization, out);
         }
-        let labels = indices.iter().map(|&i| u32::from(dataset.label(i as usize))).collect();
-        Batch { images, labels, indices }
+        let labels: Vec<u32> =
+            indices.iter().map(|&i| u32::from(dataset.label(i as usize))).collect();
+        let mixed = augmentation.as_ref().and_then(|augmentation| {
+            let batch = u64::from(self.epoch) << 32 | batch_idx as u64;
+            let draws = DrawStream::new(config.seed, Purpose::Mix, batch);
+            mix(augmentation, draws, &mut images, &labels)
+        });
+        Batch { images, labels, indices, mixed }
     }
 }
 

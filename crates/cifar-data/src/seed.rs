@@ -1,5 +1,7 @@
 //! Randomness with identity: every draw follows from what it is for.
 
+use rand::RngCore;
+
 /// Seed for augmenting one sample: a function of what it is, never of thread or batch order.
 pub fn sample_seed(run_seed: u64, epoch: u32, sample_idx: u32) -> u64 {
     split_mix64(run_seed ^ split_mix64((u64::from(epoch) << 32) | u64::from(sample_idx)))
@@ -18,6 +20,7 @@ pub fn epoch_order(run_seed: u64, epoch: u32, indices: &[u32]) -> Vec<u32> {
 pub(crate) enum Purpose {
     EpochOrder = 1,
     ValidationSplit = 2,
+    Mix = 3,
 }
 
 /// A stream of random numbers: SplitMix64 (Steele, Lea and Flood 2014, *Fast splittable
@@ -39,7 +42,7 @@ impl DrawStream {
         Self { state: seed }
     }
 
-    fn next_u64(&mut self) -> u64 {
+    fn draw(&mut self) -> u64 {
         let drawn = split_mix64(self.state);
         self.state = self.state.wrapping_add(GOLDEN);
         drawn
@@ -47,13 +50,30 @@ impl DrawStream {
 
     /// A number in `0..n`; off from uniform by less than `n / 2^64`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next_u64()) * n as u128) >> 64) as usize
+        ((u128::from(self.draw()) * n as u128) >> 64) as usize
     }
 
     /// Fisher–Yates: every order is equally likely.
     pub(crate) fn shuffle(&mut self, values: &mut [u32]) {
         for end in (1..values.len()).rev() {
             values.swap(end, self.below(end + 1));
+        }
+    }
+}
+
+/// For the distributions of `rand_distr`.
+impl RngCore for DrawStream {
+    fn next_u32(&mut self) -> u32 {
+        (self.draw() >> 32) as u32
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.draw()
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        for part in bytes.chunks_mut(8) {
+            part.copy_from_slice(&self.draw().to_le_bytes()[..part.len()]);
         }
     }
 }
@@ -79,7 +99,7 @@ mod tests {
     #[test]
     fn numbers_equal_the_reference() {
         let mut stream = DrawStream::from_seed(1_234_567);
-        let got = [(); 3].map(|()| stream.next_u64());
+        let got = [(); 3].map(|()| stream.draw());
         let want =
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(got, want);

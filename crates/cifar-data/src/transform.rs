@@ -12,8 +12,9 @@ use crate::seed::{DrawStream, sample_seed};
 
 const SIZE: ImageSize = ImageSize { channels: CHANNELS, height: SIDE, width: SIDE };
 
-/// Random changes to a training picture, in this order: crop, flip, (normalise,) cutout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Random changes to a training picture, in this order: crop, flip, (normalise,) cutout; then those
+/// of a whole batch, of which each batch takes one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Augmentation {
     /// A 32 × 32 window out of the padded picture.
@@ -23,6 +24,12 @@ pub struct Augmentation {
     /// Side, in pixels, of a square filled with the mean colour. Its middle lies anywhere in the
     /// picture, so it may be cut off at the edges (DeVries and Taylor 2017, arXiv:1708.04552).
     pub cutout: Option<usize>,
+    /// `α` of mixup: pictures and targets are the mean of two, `λ` of one and `1 − λ` of the other,
+    /// with `λ` from `Beta(α, α)` (Zhang et al. 2018, arXiv:1710.09412).
+    pub mixup: Option<f64>,
+    /// `α` of CutMix: a box of the other picture takes the place of the share `1 − λ`, with `λ` from
+    /// `Beta(α, α)` (Yun et al. 2019, arXiv:1905.04899).
+    pub cutmix: Option<f64>,
 }
 
 /// Which pictures are mirrored left to right. A recipe spells it `false`, `true` or
@@ -108,17 +115,20 @@ pub struct Normalization {
 }
 
 impl Augmentation {
-    /// Checks the parameters: padding and cutout go no further than the picture.
+    /// Checks the parameters: padding and cutout go no further than the picture, and so on.
     pub(crate) fn check(&self) -> Result<(), DataError> {
         if let Some(RandomCrop { padding, .. }) = self.crop {
             require("crop padding", padding, padding < SIDE, "fewer than 32 pixels")?;
         }
-        match self.cutout {
-            Some(side) => {
-                require("cutout", side, (1..=SIDE).contains(&side), "a side of 1 to 32 pixels")
-            }
-            None => Ok(()),
+        if let Some(side) = self.cutout {
+            require("cutout", side, (1..=SIDE).contains(&side), "a side of 1 to 32 pixels")?;
         }
+        for (name, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            if let Some(alpha) = alpha {
+                require(name, alpha, alpha > 0.0 && alpha.is_finite(), "a positive number")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -266,6 +276,8 @@ mod tests {
         crop: Some(RandomCrop { padding: 4, mode: PaddingMode::Zeros }),
         horizontal_flip: HorizontalFlip::Random,
         cutout: Some(8),
+        mixup: Some(0.5),
+        cutmix: None,
     };
 
     #[test]
@@ -301,8 +313,8 @@ mod tests {
 
     #[test]
     fn a_recipe_spells_them_in_kebab_case() {
-        let text =
-            r#"{"crop": {"padding": 4, "mode": "zeros"}, "horizontal-flip": true, "cutout": 8}"#;
+        let text = r#"{"crop": {"padding": 4, "mode": "zeros"}, "horizontal-flip": true, "cutout": 8,
+            "mixup": 0.5}"#;
         assert_eq!(serde_json::from_str::<Augmentation>(text).unwrap(), ALL);
         let error =
             serde_json::from_str::<Augmentation>(&text.replace("cutout", "cut")).unwrap_err();

@@ -40,16 +40,19 @@ pub struct Planned {
     /// Which of them are wanted; empty where all are.
     wanted: Vec<bool>,
     dlogits: Vec<f32>,
+    /// Where pictures are mixed: by the labels of what was mixed in.
+    dlogits_of_partners: Vec<f32>,
 }
 
 /// What one batch gives.
 #[derive(Debug)]
 pub struct Pass {
-    /// Mean loss over the batch.
+    /// Mean loss over the batch. Where pictures are mixed: by the labels of both, each with its
+    /// share.
     pub loss: f64,
-    /// Images whose largest logit is at their label.
+    /// Images whose largest logit is at their own label.
     pub n_correct: usize,
-    /// Cross-entropy of each image's label, in order, without label smoothing.
+    /// Cross-entropy of each image's own label, in order, without label smoothing.
     pub losses: Vec<f32>,
     /// Gradient of the loss for each trainable variable, in order; empty where the loss is not
     /// finite. The next batch's may take their place.
@@ -78,6 +81,7 @@ impl Engine {
                     gradients: trained.map(|v| v.var.zeros_like()).collect::<Result<_, _>>()?,
                     wanted: Vec::new(),
                     dlogits: Vec::new(),
+                    dlogits_of_partners: Vec::new(),
                 }))
             }
             None if recipe.precision == Some(Precision::Bf16) => Err(TrainError::Precision),
@@ -182,7 +186,12 @@ impl Part<'_> {
         let images = self.batch.image_tensor(device)?.narrow(0, self.start, self.len)?;
         let labels = self.batch.label_tensor(device)?.narrow(0, self.start, self.len)?;
         let logits = learner.module.forward_t(&images, true)?;
-        let loss = cross_entropy(&logits, &labels, smoothing)?;
+        let mut loss = cross_entropy(&logits, &labels, smoothing)?;
+        if let Some((partners, own_share)) = self.partners() {
+            let partners = Tensor::from_slice(partners, self.len, device)?;
+            let other = cross_entropy(&logits, &partners, smoothing)?;
+            loss = ((loss * own_share)? + (other * (1.0 - own_share))?)?;
+        }
         let value = f64::from(loss.to_scalar::<f32>()?);
         let rows = logits.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
         self.score(&rows, whole);
@@ -214,13 +223,21 @@ impl Part<'_> {
         whole: &mut Pass,
     ) -> Result<Forward, TrainError> {
         let begun = Instant::now();
-        let Planned { executor, gradients, dlogits, .. } = planned;
+        let Planned { executor, gradients, dlogits, dlogits_of_partners, .. } = planned;
         let image_len = self.batch.images.len() / self.batch.len();
         let images = &self.batch.images[self.start * image_len..][..self.len * image_len];
         let labels = &self.batch.labels[self.start..][..self.len];
         let logits = executor.forward(images)?;
         dlogits.resize(logits.len(), 0.0);
-        let value = loss::cross_entropy(logits, labels, smoothing, dlogits);
+        let mut value = loss::cross_entropy(logits, labels, smoothing, dlogits);
+        if let Some((partners, own_share)) = self.partners() {
+            let others = dlogits_of_partners;
+            others.resize(logits.len(), 0.0);
+            let other = loss::cross_entropy(logits, partners, smoothing, others);
+            value = own_share * value + (1.0 - own_share) * other;
+            let (own, rest) = (own_share as f32, (1.0 - own_share) as f32);
+            dlogits.iter_mut().zip(others).for_each(|(d, other)| *d = own * *d + rest * *other);
+        }
         self.score(logits, whole);
         let took = begun.elapsed();
         if value.is_finite() {
@@ -233,6 +250,12 @@ impl Part<'_> {
             }
         }
         Ok(Forward { loss: value, took })
+    }
+
+    /// Where pictures are mixed: the labels of the part's partners, and the share of its own.
+    fn partners(&self) -> Option<(&[u32], f64)> {
+        let mixed = self.batch.mixed.as_ref()?;
+        Some((&mixed.labels[self.start..][..self.len], mixed.own_share))
     }
 
     /// Adds the hits and the losses of the part's `logits`, `(N, K)`, to `whole`.
@@ -281,3 +304,6 @@ fn add(sums: &mut Vec<Tensor>, at: usize, gradient: Tensor) -> candle_core::Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

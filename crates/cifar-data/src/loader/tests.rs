@@ -15,6 +15,8 @@ const CROP: Augmentation = Augmentation {
     crop: Some(RandomCrop { padding: 4, mode: PaddingMode::Zeros }),
     horizontal_flip: HorizontalFlip::Random,
     cutout: Some(8),
+    mixup: None,
+    cutmix: None,
 };
 
 fn dataset(n: usize) -> Arc<Dataset> {
@@ -110,7 +112,7 @@ fn without_augmentation_the_pictures_are_shown_as_they_are() {
 #[test]
 fn every_move_occurs() {
     let crop = Some(RandomCrop { padding: 1, mode: PaddingMode::Reflect });
-    let augmentation = Augmentation { crop, horizontal_flip: HorizontalFlip::Random, cutout: None };
+    let augmentation = Augmentation { crop, cutout: None, ..CROP };
     let loader = loader(40, Some(augmentation), CONFIG);
     let seen: BTreeSet<_> = (0..10).flat_map(|epoch| moves(&loader, epoch)).collect();
     // 9 windows, each as it is and mirrored; 400 draws leave one of them out once in 10^9 times.
@@ -119,8 +121,7 @@ fn every_move_occurs() {
 
 #[test]
 fn half_of_the_pictures_are_mirrored() {
-    let augmentation =
-        Augmentation { crop: None, horizontal_flip: HorizontalFlip::Random, cutout: None };
+    let augmentation = Augmentation { crop: None, cutout: None, ..CROP };
     let loader = loader(100, Some(augmentation), CONFIG);
     let moves: Vec<_> = (0..10).flat_map(|epoch| moves(&loader, epoch)).collect();
     let mirrored = moves.iter().filter(|(.., flip)| *flip).count();
@@ -130,8 +131,12 @@ fn half_of_the_pictures_are_mirrored() {
 
 #[test]
 fn cutout_leaves_a_square_of_the_mean() {
-    let augmentation =
-        Augmentation { crop: None, horizontal_flip: HorizontalFlip::Never, cutout: Some(6) };
+    let augmentation = Augmentation {
+        crop: None,
+        horizontal_flip: HorizontalFlip::Never,
+        cutout: Some(6),
+        ..CROP
+    };
     // A mean that no pixel has, so that only the square is zero.
     let normalization = Normalization { mean: [-1.0; CHANNELS], std: [1.0; CHANNELS] };
     let indices = (0..50).collect();
@@ -239,6 +244,10 @@ fn what_cannot_be_loaded_is_refused_with_the_remedy() {
     let crop = Some(RandomCrop { padding: 32, mode: PaddingMode::Reflect });
     let text = refusal(all(), Some(Augmentation { crop, ..CROP }), PLAIN, 1);
     assert_eq!(text, "crop padding is 32, expected fewer than 32 pixels");
+    for alpha in [0.0, f64::NAN] {
+        let text = refusal(all(), Some(Augmentation { mixup: Some(alpha), ..CROP }), PLAIN, 1);
+        assert!(text.contains("mixup") && text.contains("a positive number"), "{text}");
+    }
     let text = refusal(all(), Some(Augmentation { cutout: Some(0), ..CROP }), PLAIN, 1);
     assert_eq!(text, "cutout is 0, expected a side of 1 to 32 pixels");
     for std in [0.0, -1.0, f32::NAN, f32::INFINITY] {
@@ -261,7 +270,7 @@ proptest! {
     ) {
         let crop = Some(RandomCrop { padding, mode });
         let flip = if horizontal_flip { HorizontalFlip::Random } else { HorizontalFlip::Never };
-        let augmentation = Augmentation { crop, horizontal_flip: flip, cutout: None };
+        let augmentation = Augmentation { crop, horizontal_flip: flip, cutout: None, ..CROP };
         let loader = loader(6, Some(augmentation), LoaderConfig { seed, ..CONFIG });
         // `moves` fails on a picture that is none of the moves.
         let moves = moves(&loader, epoch);
