@@ -1,7 +1,7 @@
 """What PyTorch makes of the files that the Rust side exported.
 
-    export.py MODEL FOLDER    FOLDER/{plain,folded,half,bytes}.pt, FOLDER/{weights,inputs}.safetensors
-                              -> FOLDER/{torch,back}.safetensors
+    export.py FOLDER    FOLDER/case.json, FOLDER/{plain,folded,half,bytes}.pt, FOLDER/{weights,inputs}.safetensors
+                        -> FOLDER/{torch,back}.safetensors
 
 `torch.safetensors` holds the logits of every file, run as it is, image by image, frozen and optimised, beside those
 of the plain module with the same weights; `back.safetensors` is the module's state_dict after it took the weights.
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from reference import MODELS
+from reference import build
 
 N_SINGLE = 4
 
@@ -39,7 +39,7 @@ def metadata(path):
 
 
 @torch.no_grad()
-def main(model, folder):
+def main(folder):
     torch.set_num_threads(2)
     warnings.simplefilter("ignore", FutureWarning)  # TorchScript gives way to torch.export
     inputs = load_file(folder / "inputs.safetensors")
@@ -48,7 +48,7 @@ def main(model, folder):
         for way, result in logits(folder / f"{name}.pt", inputs[images]).items():
             found[f"{name}.{way}"] = result
 
-    eager = MODELS[model]().eval()
+    eager = build(json.loads((folder / "case.json").read_text())).eval()
     eager.load_state_dict(load_file(folder / "weights.safetensors"), strict=True)
     save_file(eager.state_dict(), folder / "back.safetensors")
     found["eager"] = eager(inputs["images"])
@@ -73,6 +73,6 @@ def main(model, folder):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]))

@@ -36,6 +36,7 @@ const fn options(
 /// Writes the case's network after its training in every way, and what is to be put in; returns the
 /// network.
 pub(crate) fn write(case: &Case, folder: &Path) -> Model {
+    case.write(folder);
     let model = trained(case);
     let save = |name: &str, format: Format, options: &Options| {
         let subject = Subject::new(&model, options).unwrap();
