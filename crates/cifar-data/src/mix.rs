@@ -20,18 +20,18 @@ impl Mix {
     /// What chance decides for a batch; `None` where nothing is mixed. Of two ways that are asked
     /// for, each has the same chance.
     fn draw(augmentation: &Augmentation, draws: &mut DrawStream) -> Option<Self> {
-        let ways =
-            [(augmentation.mixup, Self::up as fn(_, _) -> _), (augmentation.cutmix, Self::cut)];
-        let ways: Vec<_> =
-            ways.into_iter().filter_map(|(alpha, way)| Some((alpha?, way))).collect();
-        let chosen = if ways.len() > 1 { draws.below(ways.len()) } else { 0 };
-        let &(alpha, way) = ways.get(chosen)?;
+        let (cuts, alpha) = match (augmentation.mixup, augmentation.cutmix) {
+            (None, None) => return None,
+            (Some(alpha), None) => (false, alpha),
+            (None, Some(alpha)) => (true, alpha),
+            (Some(up), Some(cut)) => match draws.below(2) {
+                0 => (false, up),
+                _ => (true, cut),
+            },
+        };
         let beta = Beta::new(alpha, alpha).expect("the recipe's alpha was found to be positive");
-        Some(way(beta.sample(draws), draws))
-    }
-
-    fn up(own_share: f64, _: &mut DrawStream) -> Self {
-        Self::Up { own_share }
+        let own_share = beta.sample(draws);
+        Some(if cuts { Self::cut(own_share, draws) } else { Self::Up { own_share } })
     }
 
     /// A box of the share `1 − λ` of the picture about any of its pixels, cut off at the edges.

@@ -65,7 +65,8 @@ fn values_and_derivatives_are_within_the_stated_bounds() {
     });
 }
 
-/// What PyTorch gives, but for LeakyReLU's derivative at NaN: `torch.nn.functional.{relu,gelu,silu,leaky_relu}` of f64.
+/// What PyTorch gives, but for LeakyReLU's derivative at NaN:
+/// `torch.nn.functional.{relu,gelu,silu,leaky_relu}` of f64.
 #[test]
 fn infinities_and_nan_give_pytorchs_results() {
     let x = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
