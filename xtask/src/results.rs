@@ -272,15 +272,9 @@ impl Results {
     }
 }
 
-/// Writes the whole file or nothing.
 fn replace(path: &Path, text: &str) -> Result<()> {
-    let draft = path.with_extension("draft");
-    let write = || -> std::io::Result<()> {
-        fs::write(&draft, text)?;
-        fs::File::open(&draft)?.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    cifar_files::write(path, text.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! A file that is not in its place until it is proven.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use cifar_files::{PendingFile, folder_of};
 
 use crate::{ExportError, Manifest};
 
@@ -13,7 +13,7 @@ use crate::{ExportError, Manifest};
 #[derive(Debug)]
 pub struct Draft {
     path: PathBuf,
-    file: NamedTempFile,
+    file: PendingFile,
 }
 
 impl Draft {
@@ -31,7 +31,7 @@ impl Draft {
             let reason = format!("the folder {} does not exist, create it first", folder.display());
             return Err(refused(reason));
         }
-        let written = temporary(folder, bytes).map_err(io_error("write", path))?;
+        let written = pending(path, bytes).map_err(io_error("write", path))?;
         Ok(Self { path: path.to_owned(), file: written })
     }
 
@@ -40,7 +40,7 @@ impl Draft {
     /// # Errors
     /// [`ExportError::Io`].
     pub fn read_back(&self) -> Result<Vec<u8>, ExportError> {
-        fs::read(self.file.path()).map_err(io_error("read", self.file.path()))
+        fs::read(self.file.hidden()).map_err(io_error("read", self.file.hidden()))
     }
 
     /// Moves file and manifest to their places, replacing what is there.
@@ -53,42 +53,17 @@ impl Draft {
         if let Ok(json) = &mut json {
             json.push(b'\n');
         }
-        let folder = folder_of(&self.path);
-        let described = json.and_then(|json| temporary(folder, &json));
-        let described = described.map_err(io_error("write", &beside))?;
-        let moved = |file: NamedTempFile, path: &Path| {
-            file.persist(path).map(drop).map_err(|e| io_error("write", path)(e.error))
-        };
-        moved(described, &beside)?;
-        moved(self.file, &self.path)?;
-        sync_folder(folder).map_err(io_error("write", &self.path))
+        let put = json.and_then(|json| cifar_files::write(&beside, &json));
+        put.map_err(io_error("write", &beside))?;
+        self.file.commit().map_err(io_error("write", &self.path))
     }
 }
 
-/// A flushed file in `folder`, as open to others as any new file of the user's.
-fn temporary(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".export.tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What the user's umask takes away is taken away from this too.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
+/// A file for `path` with `bytes` in it.
+fn pending(path: &Path, bytes: &[u8]) -> io::Result<PendingFile> {
+    let mut file = PendingFile::create(path)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
     Ok(file)
-}
-
-/// The parent of a bare file name is empty and means the current folder.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Makes the renames themselves durable; only Unix can open a folder for that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ExportError {

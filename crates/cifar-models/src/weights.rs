@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use cifar_net::{Net, Variable};
@@ -67,35 +66,7 @@ pub(crate) fn write(variables: &[Variable], path: &Path) -> Result<(), ModelErro
     let on_cpu = |v: &Variable| Ok((v.name.clone(), v.var.to_device(&Device::Cpu)?));
     let tensors = variables.iter().map(on_cpu).collect::<Result<Vec<_>, ModelError>>()?;
     let bytes = safetensors::serialize(tensors, None).map_err(candle_core::Error::from)?;
-    let temporary = temporary(path);
-    let result = write_synced(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&temporary);
-    }
-    result.and_then(|()| sync_folder(path)).map_err(io_error("write", path))
-}
-
-/// A hidden neighbour of `path`, always the same: what a killed process left there is overwritten
-/// by the next, so that leftovers do not pile up.
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".tmp");
-    path.with_file_name(name)
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Makes the rename itself durable; only Unix can open a folder for that.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    // The parent of a bare file name is empty and means the current folder.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if cfg!(unix) { File::open(folder.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
+    cifar_files::write(path, &bytes).map_err(io_error("write", path))
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ModelError {

@@ -1,7 +1,7 @@
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use cifar_files::{PendingFile, folder_of};
 
 use crate::{Drawing, Format};
 
@@ -52,7 +52,7 @@ impl Drawing {
 /// Writes a file at `path` so that a reader sees the old one or the whole new one.
 pub(crate) fn save(
     path: &Path,
-    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    content: impl FnOnce(&mut BufWriter<PendingFile>) -> io::Result<()>,
 ) -> Result<(), ReportError> {
     if path.is_dir() || path.file_name().is_none() {
         return Err(ReportError::IsFolder { path: path.to_owned() });
@@ -62,42 +62,12 @@ pub(crate) fn save(
         let (path, folder) = (path.to_owned(), folder.to_owned());
         return Err(ReportError::MissingFolder { path, folder });
     }
-    let temporary = folder.join(temporary_name());
-    let result = write(&temporary, content).and_then(|()| fs::rename(&temporary, path));
-    if result.is_err() {
-        // The first error is the one to report.
-        let _ = fs::remove_file(&temporary);
-    }
-    result
-        .and_then(|()| sync_folder(folder))
-        .map_err(|source| ReportError::Write { path: path.to_owned(), source })
-}
-
-/// The parent of a bare file name is empty and means the current folder.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// A hidden name that no other process and no other thread of this one uses.
-fn temporary_name() -> String {
-    static N_SAVED: AtomicU64 = AtomicU64::new(0);
-    let number = N_SAVED.fetch_add(1, Ordering::Relaxed);
-    format!(".{}-{number}.report.tmp", std::process::id())
-}
-
-fn write(
-    path: &Path,
-    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
-    content(&mut out)?;
-    out.flush()?;
-    out.get_ref().sync_all()
-}
-
-/// Makes the rename itself durable; only Unix can open a folder for that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    let put = || {
+        let mut out = BufWriter::new(PendingFile::create(path)?);
+        content(&mut out)?;
+        out.into_inner()?.commit()
+    };
+    put().map_err(|source| ReportError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

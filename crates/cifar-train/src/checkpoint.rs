@@ -1,8 +1,8 @@
 //! Checkpoints: folders that are either whole or not there.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -207,14 +207,13 @@ fn write_snapshot(dir: &Path, snapshot: &Snapshot) -> Result<(), CheckpointError
     let path = dir.join(STATE);
     let json = serde_json::to_vec_pretty(&snapshot.state)
         .map_err(|e| CheckpointError::Damaged { path: path.clone(), reason: e.to_string() })?;
-    write_synced(&path, &json)?;
-    sync_dir(dir)
+    write(&path, &json)
 }
 
 fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), CheckpointError> {
     let bytes = safetensors::serialize(tensors, None)
         .map_err(|e| CheckpointError::Damaged { path: path.to_owned(), reason: e.to_string() })?;
-    write_synced(path, &bytes)
+    write(path, &bytes)
 }
 
 fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, CheckpointError> {
@@ -247,17 +246,12 @@ fn read_state(path: &Path) -> Result<TrainState, CheckpointError> {
     Ok(state)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let write = || -> io::Result<()> {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(io_error("write", path))
+fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    cifar_files::write(path, bytes).map_err(io_error("write", path))
 }
 
 fn sync_dir(dir: &Path) -> Result<(), CheckpointError> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(io_error("sync", dir))
+    cifar_files::sync_folder(dir).map_err(io_error("sync", dir))
 }
 
 fn remove_dir(dir: &Path) -> Result<(), CheckpointError> {

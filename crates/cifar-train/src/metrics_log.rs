@@ -1,9 +1,10 @@
 //! `metrics.jsonl` and `metrics.csv`: every step and epoch of a run, for other programs.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
+use cifar_files::PendingFile;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EpochReport, Event, Observer, StepReport};
@@ -95,22 +96,22 @@ impl Observer for Csv {
 /// Opens `path` for appending, with only those whole lines left that `keep` wants.
 fn open_kept(path: &Path, keep: impl Fn(&str) -> bool) -> io::Result<File> {
     if path.exists() {
-        let kept = path.with_extension("kept");
-        let mut out = io::BufWriter::new(File::create(&kept)?);
+        let mut out = io::BufWriter::new(PendingFile::create(path)?);
         for line in BufReader::new(File::open(path)?).lines() {
             let line = line?;
             if keep(&line) {
                 writeln!(out, "{line}")?;
             }
         }
-        out.into_inner()?.sync_all()?;
-        fs::rename(&kept, path)?;
+        out.into_inner()?.commit()?;
     }
     OpenOptions::new().create(true).append(true).open(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::StepTimes;
 
@@ -147,7 +148,7 @@ mod tests {
         let mut log = JsonLines::open(&path, 3).unwrap();
         log.observe(&Event::Step(step(4))).unwrap();
         assert_eq!(steps_in(&path), [1, 2, 3, 4]);
-        assert!(!dir.path().join("metrics.kept").exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -11,9 +11,10 @@
 //! ```
 
 use std::fs::{self, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use cifar_files::folder_of;
 use serde::Serialize;
 
 use crate::checkpoint::CheckpointStore;
@@ -87,13 +88,14 @@ impl RunFolder {
             return Err(RunFolderError::Taken(path.to_owned()));
         }
         let config = recipe.to_toml()?;
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = folder_of(path);
         fs::create_dir_all(parent).map_err(io_error("create", parent))?;
         let fresh = tempfile::Builder::new()
             .prefix(".new-run-")
             .tempdir_in(parent)
             .map_err(io_error("create a folder in", parent))?;
-        write_synced(&fresh.path().join(CONFIG), config.as_bytes())?;
+        let written = fresh.path().join(CONFIG);
+        cifar_files::write(&written, config.as_bytes()).map_err(io_error("write", &written))?;
         // A temporary folder is private; a run is as open as any other new folder of the user's.
         share(fresh.path(), parent);
         fs::rename(fresh.path(), path).map_err(io_error("create", path))?;
@@ -179,26 +181,9 @@ impl RunFolder {
         let mut json =
             serde_json::to_vec_pretty(value).map_err(|e| io_error("write", &path)(e.into()))?;
         json.push(b'\n');
-        let write = || -> io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-            file.write_all(&json)?;
-            share(file.path(), &self.path.join(CONFIG));
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        write().map_err(io_error("write", &path))?;
+        cifar_files::write(&path, &json).map_err(io_error("write", &path))?;
         Ok(path)
     }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), RunFolderError> {
-    let write = || -> io::Result<()> {
-        let mut file = fs::File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(io_error("write", path))
 }
 
 /// Gives `path` the permissions of `like`; where that fails it stays private, which is safe.

@@ -29,6 +29,12 @@ pub(super) struct Reserved {
 /// their row already.
 pub(super) const TABLE: &[Row] = &[
     Row {
+        name: "cifar-files",
+        may_use: &[],
+        externals: Externals::Only(&["tempfile"]),
+        because: "putting a file into its place knows nothing of what is in it",
+    },
+    Row {
         name: "cifar-kernels",
         may_use: &[],
         externals: Externals::Only(&["rayon", "half"]),
@@ -42,7 +48,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "cifar-data",
-        may_use: &["cifar-kernels", "cifar-pickle"],
+        may_use: &["cifar-files", "cifar-kernels", "cifar-pickle"],
         externals: Externals::Any,
         because: "data knows no model, no metric and no training",
     },
@@ -66,31 +72,39 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "cifar-models",
-        may_use: &["cifar-pickle", "cifar-net"],
+        may_use: &["cifar-files", "cifar-pickle", "cifar-net"],
         externals: Externals::Any,
         because: "models are graphs and weights; they know no files of images and no training",
     },
     Row {
         name: "cifar-train",
-        may_use: &["cifar-kernels", "cifar-data", "cifar-metrics", "cifar-ops", "cifar-net"],
+        may_use: &[
+            "cifar-files",
+            "cifar-kernels",
+            "cifar-data",
+            "cifar-metrics",
+            "cifar-ops",
+            "cifar-net",
+        ],
         externals: Externals::Any,
         because: "training knows no architecture and renders nothing",
     },
     Row {
         name: "cifar-export",
-        may_use: &["cifar-pickle", "cifar-net", "cifar-models"],
+        may_use: &["cifar-files", "cifar-pickle", "cifar-net", "cifar-models"],
         externals: Externals::Any,
         because: "export walks a graph; it does not train and reads no data set",
     },
     Row {
         name: "cifar-report",
-        may_use: &["cifar-metrics", "cifar-data", "cifar-net"],
+        may_use: &["cifar-files", "cifar-metrics", "cifar-data", "cifar-net"],
         externals: Externals::Any,
         because: "reports render what others computed; they neither train nor build models",
     },
     Row {
         name: "cifar-cli",
         may_use: &[
+            "cifar-files",
             "cifar-kernels",
             "cifar-data",
             "cifar-metrics",
@@ -118,10 +132,11 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "xtask",
-        may_use: &["cifar-metrics", "cifar-testkit"],
+        may_use: &["cifar-files", "cifar-metrics", "cifar-testkit"],
         externals: Externals::Any,
         because: "xtask works through the programs, so that it is quick to build; it shares the \
-                  formula of a spread, and with the tests what writes data sets and runs cargo",
+                  formula of a spread and what writes whole files, and with the tests what writes \
+                  data sets and runs cargo",
     },
 ];
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use cifar_data::image_folder::write_image_folder;
 use cifar_data::{CLASS_NAMES, ChannelStatistics, DataSource, Dataset};
+use cifar_files::folder_of;
 use cifar_report::{Drawing, Picture, class_distribution, picture_grid};
 use cifar_train::Recipe;
 use serde::Serialize;
@@ -56,8 +57,7 @@ fn export(args: &ExportDataArgs, console: &mut Console) -> anyhow::Result<()> {
     let class_names =
         data.own_class_names()?.unwrap_or_else(|| CLASS_NAMES.map(str::to_owned).to_vec());
     // Half of the pictures must not look like all of them.
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
+    let parent = folder_of(out);
     fs::create_dir_all(parent).with_context(|| {
         format!("cannot create {}; choose another with --out", parent.display())
     })?;

@@ -1,8 +1,6 @@
 //! `cifar lr-find`: which learning rates are worth trying for a recipe.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,9 +112,5 @@ fn write_csv(path: &Path, range: &LrRange) -> anyhow::Result<()> {
     for point in &range.points {
         writeln!(text, "{:e},{},{}", point.learning_rate, point.loss, point.smoothed)?;
     }
-    let part = path.with_extension("csv.part");
-    let mut file = File::create(&part)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    Ok(fs::rename(&part, path)?)
+    Ok(cifar_files::write(path, text.as_bytes())?)
 }

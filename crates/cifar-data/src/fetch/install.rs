@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use cifar_files::{folder_of, sync_folder};
 use md5::{Digest, Md5};
 
 use super::error::{FetchError, Obstacle};
@@ -17,7 +18,8 @@ use crate::verify::{check_md5, hexadecimal};
 const BLOCK_LEN: usize = 1 << 18;
 
 /// A file that is being written beside its place. Dropped before [`commit`](Self::commit), it
-/// leaves nothing behind.
+/// leaves nothing behind. Unlike one of `cifar_files` it has the same name each time, so that what a
+/// killed process leaves there, some 30 MB, is overwritten by the next.
 struct PendingFile {
     file: File,
     temporary: PathBuf,
@@ -42,7 +44,7 @@ impl PendingFile {
         let put = || {
             self.file.sync_all()?;
             fs::rename(&self.temporary, &self.target)?;
-            sync_folder(&self.target)
+            sync_folder(folder_of(&self.target))
         };
         put().map_err(FetchError::write(&self.target))
     }
@@ -53,17 +55,6 @@ impl Drop for PendingFile {
         // After a commit there is nothing under this name any more.
         let _ = fs::remove_file(&self.temporary);
     }
-}
-
-/// Brings the new name to the disk; only Unix can, and elsewhere it happens by itself.
-fn sync_folder(file: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(folder) = file.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
 }
 
 /// The folder `cifar-10-batches-bin` being filled.

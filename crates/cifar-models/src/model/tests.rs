@@ -159,17 +159,6 @@ fn what_cannot_be_saved_leaves_the_earlier_file_and_no_other() {
 }
 
 #[test]
-fn leftovers_of_a_killed_process_are_taken_over() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("m.safetensors");
-    fs::write(dir.path().join(".m.safetensors.tmp"), vec![7; 1 << 20]).unwrap();
-    let model = simple_net(0);
-    model.save_weights(&path).unwrap();
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    model.load_weights(&path).unwrap();
-}
-
-#[test]
 fn gradient_reaches_every_trainable_variable() {
     for name in crate::NAMES {
         let model = Model::initialise(build(name, 10).unwrap(), 0, &Device::Cpu).unwrap();
