@@ -15,6 +15,7 @@ use crate::cifar::Cifar;
 use crate::{parity, process, workspace};
 
 mod convolutions;
+mod first_epochs;
 mod predict;
 mod stock_candle;
 mod whole_run;
@@ -28,27 +29,33 @@ pub(crate) struct Arguments {
     #[arg(long)]
     threads: Option<usize>,
     /// Also write the figures to a file, as a list of {name, unit, ours, peer, ratio, limit_fraction}
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "instead")]
     json: Option<PathBuf>,
     /// Compare the convolutions of SmallResNet and AirNet94 one by one instead of whole steps
-    #[arg(long, conflicts_with_all = ["json", "only"])]
+    #[arg(long, group = "instead")]
     convolutions: bool,
     /// Compare whole runs of AirNet94, from the start of the process to the accuracy on the test
     /// images, with as many seeds as rounds: some twenty minutes each on two cores
-    #[arg(long, conflicts_with_all = ["json", "only", "convolutions"])]
+    #[arg(long, group = "instead")]
     whole_run: bool,
+    /// Compare the losses of so many first epochs of SmallResNet's recipe instead of whole steps
+    #[arg(long, value_name = "N", group = "instead")]
+    first_epochs: Option<usize>,
+    /// What values are stored in, on both sides
+    #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32", requires = "first_epochs")]
+    precision: String,
     /// Compare `cifar predict` with the network of a run, on the test images as PNG files, with
     /// torchvision's loader and PyTorch instead of whole steps
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["json", "only", "convolutions", "whole_run"])]
+    #[arg(long, value_name = "RUN", group = "instead")]
     predict: Option<PathBuf>,
-    /// Hold both sides to AVX2, to see what machines without AVX-512 would give
-    #[arg(long)]
-    avx2: bool,
     /// Compare SmallResNet's training step with one in candle alone
-    #[arg(long, conflicts_with_all = ["json", "only", "convolutions", "whole_run", "predict"])]
+    #[arg(long, group = "instead")]
     candle: bool,
+    /// Hold both sides to AVX2, to see what machines without AVX-512 would give
+    #[arg(long, conflicts_with = "instead")]
+    avx2: bool,
     /// Only the comparisons whose name contains this, such as `bf16`
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", conflicts_with = "instead")]
     only: String,
     /// A Python with PyTorch, for --predict with torchvision too [default: that of `cargo xtask parity`]
     #[arg(long, value_name = "FILE")]
@@ -125,6 +132,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.whole_run {
         return whole_run::run(&cifar, &python, threads, arguments.rounds);
+    }
+    if let Some(n_epochs) = arguments.first_epochs {
+        return first_epochs::run(&cifar, &python, threads, n_epochs, &arguments.precision);
     }
     let avx2 = arguments.avx2;
     let mut peer = Peer { python: &python, threads, avx2, compiles: true };

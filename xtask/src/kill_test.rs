@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
+use cifar_testkit::Random;
 use clap::Args;
 
 use crate::cifar::{Cifar, check_checkpoints, kill, last_weights, scratch, text};
@@ -41,12 +42,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let undisturbed = start.elapsed();
     let wanted = last_weights(&straight)?;
 
-    let mut moments =
-        Moments { state: arguments.seed.unwrap_or_else(clock), longest: undisturbed / 4 };
+    let seed = arguments.seed.unwrap_or_else(clock);
+    let mut moments = Moments { random: Random::new(seed, 0), longest: undisturbed / 4 };
     println!(
-        "an undisturbed run takes {:.1} s; seed of the moments: {}",
-        undisturbed.as_secs_f64(),
-        moments.state
+        "an undisturbed run takes {:.1} s; seed of the moments: {seed}",
+        undisturbed.as_secs_f64()
     );
     let mut kills = Kills { done: 0, wanted: arguments.times };
     let mut n_runs = 0;
@@ -110,18 +110,13 @@ fn clock() -> u64 {
 
 /// Random waiting times from 0 to `longest`, all from one seed.
 struct Moments {
-    state: u64,
+    random: Random,
     longest: Duration,
 }
 
 impl Moments {
-    /// The next one, by SplitMix64 (Steele, Lea & Flood 2014).
     fn next(&mut self) -> Duration {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let fraction = (z ^ (z >> 31)) as f64 / u64::MAX as f64;
-        self.longest.mul_f64(fraction)
+        let longest = self.longest.as_nanos() as usize;
+        Duration::from_nanos(self.random.below(longest) as u64)
     }
 }

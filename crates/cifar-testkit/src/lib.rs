@@ -16,7 +16,7 @@ mod random;
 
 pub use cargo::cargo;
 use picture::{PICTURE_LEN, paint};
-use random::Random;
+pub use random::Random;
 
 /// Name of the folder of the official binary version.
 pub const FOLDER: &str = "cifar-10-batches-bin";
