@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::Device;
 use cifar_data::{Dataset, Loader, LoaderConfig};
-use cifar_models::{Model, build};
+use cifar_models::{Model, Variant, build_variant};
 use cifar_net::{Activation, Layer, Net, Node, WeightInit};
 use cifar_testkit::RECORD_LEN;
 use cifar_train::{Learner, OptimizerConfig, Precision, Recipe};
@@ -23,6 +23,9 @@ pub(crate) struct Case {
     pub(crate) model: String,
     /// In the place of the network's ReLUs.
     activation: Option<Curved>,
+    /// In front of the classifier.
+    #[serde(default)]
+    dropout: Option<f64>,
     pub(crate) batch_size: usize,
     pub(crate) n_steps: usize,
     optimizer: Optimizer,
@@ -73,7 +76,8 @@ impl Case {
     }
 
     pub(crate) fn net(&self) -> Net {
-        let mut net = build(&self.model, 10).expect("build the network");
+        let variant = Variant { dropout: self.dropout, ..Variant::default() };
+        let mut net = build_variant(&self.model, 10, variant).expect("build the network");
         net.layers.iter_mut().for_each(forget_identity);
         match self.activation {
             None => net,

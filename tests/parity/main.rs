@@ -214,6 +214,18 @@ fn export_of_leaky_relu() {
 }
 
 #[test]
+#[ignore = "needs PyTorch; run `cargo xtask parity`"]
+fn export_of_dropout() {
+    check_export("simplenet-dropout");
+}
+
+#[test]
+#[ignore = "needs onnxruntime; run `cargo xtask parity`"]
+fn onnx_of_dropout() {
+    check_onnx("simplenet-dropout");
+}
+
+#[test]
 #[ignore = "needs onnxruntime; run `cargo xtask parity`"]
 fn onnx_of_leaky_relu() {
     check_onnx("small-resnet-leaky-relu");
@@ -258,6 +270,7 @@ fn every_case_has_its_test_and_a_valid_recipe() {
         "small-resnet-leaky-relu",
         "airnet94-nesterov-smoothing",
         "airnet94-muon",
+        "simplenet-dropout",
     ];
     let cases = Case::all();
     assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), tested);

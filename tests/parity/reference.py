@@ -29,11 +29,12 @@ class SimpleNet(nn.Module):
         self.fc1 = nn.Linear(32 * 8 * 8, n_classes)
         self.relu = nn.ReLU()
         self.pool = nn.MaxPool2d(2)
+        self.dropout = nn.Identity()
 
     def forward(self, x):  # (N, 3, 32, 32) -> (N, n_classes)
         x = self.pool(self.relu(self.conv1(x)))  # (N, 16, 16, 16)
         x = self.pool(self.relu(self.conv2(x)))  # (N, 32, 8, 8)
-        return self.fc1(x.flatten(1))
+        return self.fc1(self.dropout(x.flatten(1)))
 
 
 class ResBlock(nn.Module):
@@ -67,11 +68,12 @@ class SmallResNet(nn.Module):
         self.layer2 = nn.Sequential(ResBlock(64, 128, stride=2), ResBlock(128, 128))
         self.layer3 = nn.Sequential(ResBlock(128, 256, stride=2), ResBlock(256, 256))
         self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Identity()
         self.fc = nn.Linear(256, n_classes)
 
     def forward(self, x):  # (N, 3, 32, 32) -> (N, n_classes)
         x = self.layer3(self.layer2(self.layer1(self.stem(x))))  # (N, 256, 8, 8)
-        return self.fc(self.pool(x).flatten(1))
+        return self.fc(self.dropout(self.pool(x).flatten(1)))
 
 
 class Group(nn.Module):
@@ -109,8 +111,10 @@ ACTIVATIONS = {"gelu": nn.GELU, "silu": nn.SiLU, "leaky-relu": nn.LeakyReLU}
 
 
 def build(case):
-    """The case's model, with the case's activation in the place of its ReLUs."""
+    """The case's model, with the case's activation in the place of its ReLUs, and its dropout."""
     model = MODELS[case["model"]]()
+    if case["dropout"] is not None:
+        model.dropout = nn.Dropout(case["dropout"])
     if case["activation"] is not None:
         for parent in list(model.modules()):
             for name, child in parent.named_children():

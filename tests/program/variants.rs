@@ -8,7 +8,14 @@ use crate::place::Place;
 #[test]
 fn a_changed_network_stays_changed_wherever_its_run_is_read() {
     let place = Place::new();
-    let changed = ["--set", "network.activation=gelu", "--set", "network.batch-norm=true"];
+    let changed = [
+        "--set",
+        "network.activation=gelu",
+        "--set",
+        "network.batch-norm=true",
+        "--set",
+        "network.dropout=0.2",
+    ];
     place.train(&[&changed[..], &["--no-tensorboard"]].concat()).ok();
     let summary = std::fs::read(place.path("run/summary.json")).unwrap();
     let summary: Value = serde_json::from_slice(&summary).unwrap();
@@ -23,6 +30,11 @@ fn a_changed_network_stays_changed_wherever_its_run_is_read() {
     let again = ["train", "--recipe", "run/config.toml", "--out", "again", "--no-tensorboard"];
     place.run(&again).ok();
     assert!(place.weights("run") == place.weights("again"));
+    // What was left out is left out again where a run goes on.
+    let stopped = ["train", "--recipe", "run/config.toml", "--out", "stopped", "--no-tensorboard"];
+    place.run(&[&stopped[..], &["--max-steps", "4"]].concat()).ok();
+    place.run(&["train", "--resume", "stopped", "--no-tensorboard"]).ok();
+    assert!(place.weights("run") == place.weights("stopped"));
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub(crate) fn first(batch: &Batch, n: usize) -> Batch {
         images: batch.images[..n * IMAGE_LEN].to_vec(),
         labels: batch.labels[..n].to_vec(),
         indices: batch.indices[..n].to_vec(),
+        epoch: batch.epoch,
         mixed: None,
     }
 }

@@ -108,6 +108,7 @@ fn network(recipe: &Recipe, n_classes: usize) -> anyhow::Result<Net> {
     let variant = recipe.network.map_or_else(Variant::default, |network| Variant {
         activation: network.activation.map(Into::into),
         batch_norm: network.batch_norm,
+        dropout: network.dropout,
     });
     Ok(cifar_models::build_variant(&recipe.model, n_classes, variant)?)
 }

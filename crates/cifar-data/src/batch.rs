@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use crate::dataset::{CHANNELS, SIDE};
+use crate::seed::sample_seed;
 
 /// Pictures ready for a network, with their labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// `N` indices into the data set, to find the pictures again.
     pub indices: Vec<u32>,
+    /// The epoch it is of; 0 where there are none.
+    pub epoch: u32,
     /// What the pictures were mixed with. `None`: each is itself.
     pub mixed: Option<Mixed>,
 }
@@ -36,6 +39,11 @@ impl Batch {
     /// Whether there is no picture at all.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// One number for each picture, [`sample_seed`]: what is drawn for it in this epoch of a run.
+    pub fn image_keys(&self, run_seed: u64) -> Vec<u64> {
+        self.indices.iter().map(|&index| sample_seed(run_seed, self.epoch, index)).collect()
     }
 
     /// The pictures as a tensor `(N, 3, 32, 32)` of f32.
@@ -64,7 +72,8 @@ mod tests {
     #[test]
     fn tensors_hold_the_pictures_in_order() {
         let images: Vec<f32> = (0..2 * IMAGE_LEN).map(|i| i as f32).collect();
-        let batch = Batch { images, labels: vec![3, 9], indices: vec![0, 1], mixed: None };
+        let batch =
+            Batch { images, labels: vec![3, 9], indices: vec![0, 1], epoch: 0, mixed: None };
         let tensor = batch.image_tensor(&Device::Cpu).unwrap();
         assert_eq!((tensor.dims(), tensor.dtype()), (&[2, 3, 32, 32][..], DType::F32));
         let pixel = tensor.get(1).unwrap().get(2).unwrap().get(31).unwrap().get(0).unwrap();

@@ -144,7 +144,7 @@ impl EpochPlan {
             let draws = DrawStream::new(config.seed, Purpose::Mix, batch);
             mix(augmentation, draws, &mut images, &labels)
         });
-        Batch { images, labels, indices, mixed }
+        Batch { images, labels, indices, epoch: self.epoch, mixed }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Randomness with identity: every draw follows from what it is for.
 
+use cifar_kernels::random::{GOLDEN, split_mix64};
 use rand::RngCore;
 
 /// Seed for augmenting one sample: a function of what it is, never of thread or batch order.
@@ -23,8 +24,7 @@ pub(crate) enum Purpose {
     Mix = 3,
 }
 
-/// A stream of random numbers: SplitMix64 (Steele, Lea and Flood 2014, *Fast splittable
-/// pseudorandom number generators*), the same on every machine.
+/// A stream of random numbers: SplitMix64, the same on every machine.
 #[derive(Debug, Clone)]
 pub(crate) struct DrawStream {
     state: u64,
@@ -76,17 +76,6 @@ impl RngCore for DrawStream {
             part.copy_from_slice(&self.draw().to_le_bytes()[..part.len()]);
         }
     }
-}
-
-/// 2^64 divided by the golden ratio, odd: the step of SplitMix64.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// One step of SplitMix64: the number after state `x`.
-fn split_mix64(x: u64) -> u64 {
-    let mut z = x.wrapping_add(GOLDEN);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -75,6 +75,7 @@ pub(crate) fn residual(factor: f64) -> Model {
             Node::new("max", MaxPool2d::new(2)),
             Node::new("pool", Layer::GlobalAvgPool),
             Node::new("flatten", Layer::Flatten),
+            Node::new("dropout", Layer::Dropout(0.25)),
             Node::new("fc", Linear::new(6, 5)),
             Node::new("scale", Layer::Scale(factor)),
         ],

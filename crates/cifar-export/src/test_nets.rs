@@ -31,6 +31,7 @@ enum Piece {
         stride: usize,
     },
     Scale(f64),
+    Dropout(f64),
     /// A convolution with its batch norm and activation.
     Block {
         width: usize,
@@ -76,6 +77,7 @@ fn piece() -> impl Strategy<Value = Piece> {
         1 => pool().prop_map(|(kernel, stride)| Piece::MaxPool { kernel, stride }),
         1 => pool().prop_map(|(kernel, stride)| Piece::AvgPool { kernel, stride }),
         1 => (-2.0..2.0).prop_map(Piece::Scale),
+        1 => (0.0..1.0).prop_map(Piece::Dropout),
         2 => (1usize..5, activation()).prop_map(|(width, activation)| {
             Piece::Block { width, activation }
         }),
@@ -118,6 +120,7 @@ impl Growing {
                 self.windows(AvgPool2d { kernel, stride }.into(), kernel, stride, 0, channels);
             }
             Piece::Scale(factor) => self.layer(Layer::Scale(factor)),
+            Piece::Dropout(p) => self.layer(Layer::Dropout(p)),
             Piece::Block { width: out, activation } => {
                 let conv = Conv2d::new(channels, out, 3).padding(1).without_bias();
                 let norm = BatchNorm2d::new(out);

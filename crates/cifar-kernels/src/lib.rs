@@ -14,6 +14,7 @@ pub mod augment;
 pub mod buffer;
 pub mod channels_last;
 pub mod conv;
+pub mod dropout;
 pub mod element;
 mod factor;
 mod gemm;
@@ -25,6 +26,7 @@ pub mod optimizer;
 pub mod orthogonal;
 pub mod peak;
 pub mod pool;
+pub mod random;
 mod simd;
 #[cfg(test)]
 mod test_values;

@@ -3,9 +3,10 @@
 use candle_core::{Context, Error, ModuleT, Result, Tensor, bail};
 use candle_nn::{Linear, Module, VarBuilder};
 use cifar_ops::{
-    Algorithm, Conv2dParams, activate, avg_pool2d, conv2d, global_avg_pool2d, max_pool2d,
+    Algorithm, Conv2dParams, activate, avg_pool2d, conv2d, dropout, global_avg_pool2d, max_pool2d,
 };
 
+use crate::dropout::{Dropout, image_keys};
 use crate::parameters::child_path;
 use crate::{
     Activation, AvgPool2d, Init, Layer, MaxPool2d, Net, Node, ParameterKind, ParameterSpec,
@@ -17,9 +18,10 @@ mod batch_norm;
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Batch norm uses the batch's statistics and updates the running ones.
+    /// Batch norm uses the batch's statistics and updates the running ones; dropout draws by the
+    /// calling thread's [`image_keys`](cifar_ops::image_keys).
     Train,
-    /// Batch norm uses the running statistics; nothing changes.
+    /// Batch norm uses the running statistics and dropout does nothing; nothing changes.
     Eval,
 }
 
@@ -58,7 +60,8 @@ impl CandleNet {
     ///
     /// # Errors
     /// Images of another shape; a failed operation, naming the layer; in training mode, a batch
-    /// norm that sees a single value per channel, whose variance would be undefined.
+    /// norm that sees a single value per channel, whose variance would be undefined, or a dropout
+    /// without a key for each image.
     pub fn forward_with_taps(
         &self,
         images: &Tensor,
@@ -119,6 +122,7 @@ enum Op {
     Linear(Linear),
     Flatten,
     Scale(f64),
+    Dropout(Dropout),
     Sequential(Vec<Unit>),
     Residual { body: Box<Unit>, shortcut: Option<Box<Unit>>, activation: Activation },
 }
@@ -162,6 +166,7 @@ impl Unit {
             Layer::GlobalAvgPool => Op::GlobalAvgPool,
             Layer::Flatten => Op::Flatten,
             Layer::Scale(factor) => Op::Scale(*factor),
+            Layer::Dropout(p) => Op::Dropout(Dropout::new(*p, &path)),
             Layer::Sequential(sequential) => Op::Sequential(units(&sequential.nodes, &path, vb)?),
             Layer::Residual(residual) => {
                 let body = Box::new(Self::new(&residual.body, &path, vb)?);
@@ -210,6 +215,11 @@ impl Op {
             Self::Linear(linear) => linear.forward(xs),
             Self::Flatten => xs.flatten_from(1),
             Self::Scale(factor) => xs * *factor,
+            Self::Dropout(_) if mode == Mode::Eval => Ok(xs.clone()),
+            Self::Dropout(layer) => {
+                let keys: Vec<u64> = layer.keys(&image_keys(xs.dim(0)?)?).collect();
+                dropout(xs, layer.p, &keys)
+            }
             Self::Sequential(_) | Self::Residual { .. } => {
                 bail!("a container is not a plain layer")
             }

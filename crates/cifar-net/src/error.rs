@@ -48,6 +48,14 @@ pub enum NetError {
         /// Their number.
         groups: usize,
     },
+    /// A probability that leaves out everything, or none at all.
+    #[error("`{path}`: a dropout of {p}, expected a probability of at least 0 and less than 1")]
+    Dropout {
+        /// Path of the layer.
+        path: String,
+        /// The probability.
+        p: f64,
+    },
     /// The last layer does not give one score per class.
     #[error("net `{net}` ends in {output}, expected one score for each of {n_classes} classes")]
     Output {

@@ -13,7 +13,8 @@ use cifar_kernels::conv::Algorithm;
 use cifar_kernels::element::bf16;
 use cifar_kernels::isa::Isa;
 
-use crate::{Net, Variable};
+use crate::dropout::image_keys;
+use crate::{Mode, Net, Variable};
 use memory::Gradients;
 use passes::{Passes, Typed};
 use plan::Plan;
@@ -92,7 +93,7 @@ impl Executor {
     /// A net that [`Net::steps`] refuses or that does not end in one value per class; a variable
     /// that is missing, of another shape, not f32 or not on the CPU.
     pub fn new(net: &Net, variables: &[Variable], arithmetic: Arithmetic) -> Result<Self> {
-        let plan = Plan::new(net)?;
+        let plan = Plan::new(net, Mode::Train)?;
         let gradients = Gradients::new(&plan);
         let tensors = Tensors::new(net, variables)?;
         let convolution = arithmetic.convolution;
@@ -112,15 +113,21 @@ impl Executor {
     }
 
     /// The logits, `(N, K)`, of `images`, `(N, C, H, W)`, in training mode: batch norm uses the
-    /// batch's statistics and updates the running ones.
+    /// batch's statistics and updates the running ones, dropout draws by the calling thread's
+    /// [`image_keys`](cifar_ops::image_keys).
     ///
     /// # Errors
     /// Images that are not whole or none; a batch norm that sees a single value per channel, whose
-    /// variance would be undefined; candle's, where a variable cannot be read.
+    /// variance would be undefined; a dropout without a key for each image; candle's, where a variable
+    /// cannot be read.
     pub fn forward(&mut self, images: &[f32]) -> Result<&[f32]> {
         self.n_images = n_images(&self.name, self.input, images)?;
         let Self { planned, passes, logits, n_images, .. } = self;
-        on_pool(|| passes.forward(planned, images, *n_images, logits))?;
+        let keys = match planned.plan.draws() {
+            true => image_keys(*n_images)?.to_vec(),
+            false => Vec::new(),
+        };
+        on_pool(|| passes.forward(planned, images, &keys, *n_images, logits))?;
         Ok(&self.logits)
     }
 

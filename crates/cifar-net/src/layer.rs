@@ -41,6 +41,9 @@ pub enum Layer {
     Flatten,
     /// Every value times a constant; the shape stays.
     Scale(f64),
+    /// In training each value is left out with this probability, in `0..1`, and the others grow so
+    /// that the mean stays (Srivastava et al. 2014); in evaluation nothing happens.
+    Dropout(f64),
     /// Nodes one after another.
     Sequential(Sequential),
     /// `activation(body(x) + shortcut(x))`.
@@ -60,6 +63,7 @@ impl Layer {
             Self::Linear(_) => "Linear",
             Self::Flatten => "Flatten",
             Self::Scale(_) => "Scale",
+            Self::Dropout(_) => "Dropout",
             Self::Sequential(_) => "Sequential",
             Self::Residual(_) => "Residual",
         }
@@ -80,7 +84,8 @@ impl Layer {
             | Self::GlobalAvgPool
             | Self::Linear(_)
             | Self::Flatten
-            | Self::Scale(_) => Vec::new(),
+            | Self::Scale(_)
+            | Self::Dropout(_) => Vec::new(),
         }
     }
 }

@@ -39,6 +39,7 @@
 //! ```
 
 mod candle_reader;
+mod dropout;
 mod error;
 mod executor;
 mod layer;

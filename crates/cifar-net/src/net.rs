@@ -123,9 +123,12 @@ impl<'net> Walk<'net> {
             Layer::GlobalAvgPool => global_avg_pool_shape(input),
             Layer::Flatten => Ok(flatten_shape(input)),
             Layer::Activation(_) | Layer::Scale(_) => Ok(input),
+            Layer::Dropout(p) if (0.0..1.0).contains(p) => Ok(input),
+            Layer::Dropout(p) => Err(Misfit::Dropout(*p)),
         };
         let output = inferred.map_err(|misfit| match misfit {
             Misfit::Zero(field) => NetError::Zero { path: path.clone(), field },
+            Misfit::Dropout(p) => NetError::Dropout { path: path.clone(), p },
             Misfit::Groups(groups) => NetError::Groups { path: path.clone(), groups },
             Misfit::Input(expected) => {
                 NetError::Input { path: path.clone(), kind: layer.kind(), input, expected }
@@ -236,6 +239,8 @@ mod tests {
         assert!(groups.to_string().starts_with("`conv1`: 2 groups do not divide"), "{groups}");
         let kernel = steps_of(vec![Node::new("pool", MaxPool2d { kernel: 0, stride: 1 })]);
         assert_eq!(kernel, NetError::Zero { path: "pool".into(), field: "kernel" });
+        let sure = steps_of(vec![Node::new("drop", Layer::Dropout(1.0))]);
+        assert!(sure.to_string().starts_with("`drop`: a dropout of 1, expected"), "{sure}");
         let net = Net { n_classes: 0, ..test_nets::residual() };
         assert_eq!(
             net.steps().unwrap_err().to_string(),

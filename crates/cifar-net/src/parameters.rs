@@ -106,6 +106,7 @@ impl Layer {
             | Self::GlobalAvgPool
             | Self::Flatten
             | Self::Scale(_)
+            | Self::Dropout(_)
             | Self::Sequential(_)
             | Self::Residual(_) => Vec::new(),
         }

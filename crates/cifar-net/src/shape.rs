@@ -52,11 +52,12 @@ impl fmt::Display for FeatureShape {
 }
 
 /// Why a plain layer has no output shape; the walk adds the path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Misfit {
     Input(Expected),
     Zero(&'static str),
     Groups(usize),
+    Dropout(f64),
 }
 
 pub(crate) type Inferred = Result<FeatureShape, Misfit>;

@@ -65,6 +65,7 @@ impl Step<'_> {
             | Layer::GlobalAvgPool
             | Layer::Flatten
             | Layer::Scale(_)
+            | Layer::Dropout(_)
             | Layer::Sequential(_)
             | Layer::Residual(_) => 0,
         };

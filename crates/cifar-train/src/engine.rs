@@ -8,7 +8,7 @@ use cifar_data::Batch;
 use cifar_kernels::loss;
 use cifar_metrics::first_maximum;
 use cifar_net::{Executor, on_pool};
-use cifar_ops::cross_entropy;
+use cifar_ops::{cross_entropy, with_image_keys};
 
 use crate::error::TrainError;
 use crate::learner::Learner;
@@ -131,9 +131,11 @@ impl Engine {
             gradients: Vec::new(),
             forward: Duration::ZERO,
         };
+        let keys = batch.image_keys(recipe.seed);
         let mut start = 0;
         while start < n_images {
-            let part = Part { batch, start, len: micro_size.min(n_images - start) };
+            let len = micro_size.min(n_images - start);
+            let part = Part { batch, start, len, keys: &keys[start..start + len] };
             let share = part.len as f64 / n_images as f64;
             let smoothing = recipe.label_smoothing;
             let forward = match self {
@@ -164,6 +166,8 @@ struct Part<'a> {
     batch: &'a Batch,
     start: usize,
     len: usize,
+    /// One for each of its images.
+    keys: &'a [u64],
 }
 
 /// What a part's forward pass gives.
@@ -185,7 +189,7 @@ impl Part<'_> {
         let begun = Instant::now();
         let images = self.batch.image_tensor(device)?.narrow(0, self.start, self.len)?;
         let labels = self.batch.label_tensor(device)?.narrow(0, self.start, self.len)?;
-        let logits = learner.module.forward_t(&images, true)?;
+        let logits = with_image_keys(self.keys, || learner.module.forward_t(&images, true))?;
         let mut loss = cross_entropy(&logits, &labels, smoothing)?;
         if let Some((partners, own_share)) = self.partners() {
             let partners = Tensor::from_slice(partners, self.len, device)?;
@@ -227,7 +231,7 @@ impl Part<'_> {
         let image_len = self.batch.images.len() / self.batch.len();
         let images = &self.batch.images[self.start * image_len..][..self.len * image_len];
         let labels = &self.batch.labels[self.start..][..self.len];
-        let logits = executor.forward(images)?;
+        let logits = with_image_keys(self.keys, || executor.forward(images))?;
         dlogits.resize(logits.len(), 0.0);
         let mut value = loss::cross_entropy(logits, labels, smoothing, dlogits);
         if let Some((partners, own_share)) = self.partners() {

@@ -84,7 +84,7 @@ pub struct Recipe {
 }
 
 /// Changes of an architecture; each takes what suits it and refuses the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NetworkConfig {
     /// In the place of every activation. Absent: as designed.
@@ -93,6 +93,10 @@ pub struct NetworkConfig {
     /// A batch norm behind each convolution. Absent: as designed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_norm: Option<bool>,
+    /// The probability of a dropout in front of the classifier (PyTorch's `p`), at least 0 and less
+    /// than 1. Absent or 0: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
 }
 
 /// Activations by the names that recipes give them.
@@ -343,6 +347,9 @@ impl Recipe {
         if let Some(Whitening { images, eps }) = self.whitening {
             require("whitening.images", images, images >= 1, "at least 1")?;
             require("whitening.eps", eps, eps > 0.0 && eps.is_finite(), "a positive number")?;
+        }
+        if let Some(p) = self.network.and_then(|network| network.dropout) {
+            require("network.dropout", p, (0.0..1.0).contains(&p), "0 <= value < 1")?;
         }
         self.check_data()?;
         self.optimizer.check()?;

@@ -131,6 +131,7 @@ fn batch(n: usize) -> Batch {
         images: (0..n * 3 * 32 * 32).map(|_| next()).collect(),
         labels: (0..n as u32).map(|i| i % N_CLASSES as u32).collect(),
         indices: (0..n as u32).collect(),
+        epoch: 0,
         mixed: None,
     }
 }

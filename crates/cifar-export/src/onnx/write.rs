@@ -82,6 +82,8 @@ impl Writer<'_> {
                 let factor = self.constant(&format!("{path}/factor"), *factor as f32);
                 self.operator(&format!("{path}/Mul"), Operator::Mul, vec![input, factor])
             }
+            // Does nothing in evaluation.
+            Layer::Dropout(_) => input,
             Layer::Sequential(sequential) => {
                 let mut value = input;
                 for node in &sequential.nodes {

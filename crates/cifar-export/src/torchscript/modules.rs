@@ -148,6 +148,7 @@ impl Describe {
             Layer::GlobalAvgPool => "return torch.adaptive_avg_pool2d(input, [1, 1])".to_owned(),
             Layer::Flatten => "return torch.flatten(input, 1)".to_owned(),
             Layer::Scale(_) => "return torch.mul(input, self.factor)".to_owned(),
+            Layer::Dropout(_) => "return torch.dropout(input, self.p, self.training)".to_owned(),
             Layer::Sequential(_) | Layer::Residual(_) => return,
         };
         body.line(result);
@@ -179,6 +180,7 @@ fn attributes(layer: &Layer) -> Vec<(&'static str, Number)> {
             vec![("kernel_size", Int(kernel)), ("stride", Int(stride))]
         }
         Layer::Scale(factor) => vec![("factor", Float(factor))],
+        Layer::Dropout(p) => vec![("p", Float(p))],
         _ => Vec::new(),
     }
 }

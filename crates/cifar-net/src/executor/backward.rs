@@ -5,6 +5,7 @@ use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv;
+use cifar_kernels::dropout;
 use cifar_kernels::element::Element;
 
 use super::memory::{Into, Step};
@@ -184,6 +185,9 @@ fn operate<E: Element>(
         (Op::Scale(factor), ..) => {
             buffers.dy.iter_mut().for_each(|dy| *dy = E::from_f32(dy.to_f32() * factor));
         }
+        (Op::Dropout(layer), _, Kept::Dropout(keys)) => {
+            dropout::apply(layer.p, keys, channels, buffers.dy);
+        }
         (Op::MaxPool { shape, relu }, _, Kept::MaxPool(argmax)) => {
             if let Some(dx) = buffers.dx {
                 if *relu {
@@ -203,7 +207,7 @@ fn operate<E: Element>(
                 pool::global_avg_pool_backward(buffers.dy, n_pixels, channels, dx);
             }
         }
-        (Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool { .. }, ..) => {}
+        (Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool { .. } | Op::Dropout(_), ..) => {}
     }
     Ok(())
 }

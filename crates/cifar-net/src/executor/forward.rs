@@ -5,6 +5,7 @@ use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
 use cifar_kernels::conv::{self, Epilogue};
+use cifar_kernels::dropout;
 use cifar_kernels::element::Element;
 
 use super::Tensors;
@@ -66,6 +67,10 @@ fn step<E: Element>(
         (Op::MaxPool { shape, relu }, _, Kept::MaxPool(argmax)) => {
             pool::max_pool(x, shape, channels, *relu, y, argmax);
         }
+        (Op::Dropout(layer), _, Kept::Dropout(keys)) => {
+            y.copy_from_slice(x);
+            dropout::apply(layer.p, keys, channels, y);
+        }
         (op, ..) => plain(op, x, channels, values, y),
     }
     Ok(())
@@ -87,6 +92,6 @@ pub(super) fn plain<E: Element>(op: &Op, x: &[E], channels: usize, values: &[Buf
             let n_pixels = x.len() / y.len();
             pool::global_avg_pool(x, n_pixels, channels, y);
         }
-        Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool { .. } => {}
+        Op::Conv { .. } | Op::BatchNorm { .. } | Op::MaxPool { .. } | Op::Dropout(_) => {}
     }
 }

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::plan::{Op, Operation, Plan, ValueId};
 use super::statistics::Statistics;
 use super::{Arithmetic, Precision, Tensors, forward, n_images, on_pool};
-use crate::{Activation, BatchNorm2d, Net, Variable};
+use crate::{Activation, BatchNorm2d, Mode, Net, Variable};
 
 /// A net with the weights and statistics its variables had when it was made: images to logits on
 /// the CPU, in evaluation mode.
@@ -124,7 +124,7 @@ impl Inference {
 
 impl<E: Element> Stages<E> {
     fn new(net: &Net, variables: &[Variable], convolution: Algorithm) -> Result<Self> {
-        let plan = fold(Plan::new(net)?);
+        let plan = fold(Plan::new(net, Mode::Eval)?);
         let tensors = Tensors::new(net, variables)?;
         let mut pool = Assignment::new(&plan.plan);
         let mut stages = Vec::new();

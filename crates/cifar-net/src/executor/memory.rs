@@ -84,7 +84,10 @@ impl Gradients {
                     settle(&mut steps, &mut held, &mut pool, input, had, dx);
                 }
                 (
-                    Op::Activation(_) | Op::Scale(_) | Op::BatchNorm { residual: None, .. },
+                    Op::Activation(_)
+                    | Op::Scale(_)
+                    | Op::Dropout(_)
+                    | Op::BatchNorm { residual: None, .. },
                     _,
                     had,
                 ) => {
@@ -181,12 +184,12 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_nets;
+    use crate::{Mode, test_nets};
 
     /// Replays the steps and checks that every gradient is where its reader looks for it.
     #[test]
     fn no_buffer_is_overwritten_while_it_is_needed() {
-        let plan = Plan::new(&test_nets::residual()).unwrap();
+        let plan = Plan::new(&test_nets::residual(), Mode::Train).unwrap();
         let gradients = Gradients::new(&plan);
         let mut holds: Vec<Option<ValueId>> = vec![None; gradients.buffers.len()];
         holds[gradients.of_logits] = Some(plan.output);

@@ -17,11 +17,13 @@ use super::{Planned, Tensors};
 
 /// Both passes, whatever type values are stored in.
 pub(super) trait Passes: Debug + Send {
-    /// From images, `(N, C, H, W)`, to logits, `(N, K)`.
+    /// From images, `(N, C, H, W)`, to logits, `(N, K)`. `keys`: one for each image, where the plan
+    /// draws.
     fn forward(
         &mut self,
         planned: &Planned,
         images: &[f32],
+        keys: &[u64],
         n_images: usize,
         logits: &mut Vec<f32>,
     ) -> Result<()>;
@@ -63,6 +65,8 @@ pub(super) enum Kept {
     BatchNorm(Statistics),
     /// Which pixel of its window each maximum was.
     MaxPool(Vec<u32>),
+    /// The key of each image.
+    Dropout(Vec<u64>),
 }
 
 /// The buffers of the values and of their gradients.
@@ -108,6 +112,7 @@ impl<E: Element> Passes for Typed<E> {
         &mut self,
         planned: &Planned,
         images: &[f32],
+        keys: &[u64],
         n_images: usize,
         logits: &mut Vec<f32>,
     ) -> Result<()> {
@@ -122,8 +127,10 @@ impl<E: Element> Passes for Typed<E> {
         let (isa, weights) = (Isa::current(), &self.weights);
         let parts =
             images.par_chunks(shard_len * in_len).zip(logits.par_chunks_mut(shard_len * out_len));
-        self.shards.par_iter_mut().zip(parts).try_for_each(|(shard, (images, logits))| {
-            isa.force(|| shard.forward(planned, weights, images, logits))
+        let shards = self.shards.par_iter_mut().zip(parts).enumerate();
+        shards.try_for_each(|(nth, (shard, (images, logits)))| {
+            let keys = keys.chunks(shard_len).nth(nth).unwrap_or_default();
+            isa.force(|| shard.forward(planned, weights, (images, keys), logits))
         })
     }
 

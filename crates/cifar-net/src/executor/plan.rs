@@ -4,8 +4,9 @@ use candle_core::{Error, Result, bail};
 use cifar_kernels::conv::Conv2d;
 use cifar_kernels::pool::PoolShape;
 
+use crate::dropout::Dropout;
 use crate::parameters::child_path;
-use crate::{Activation, BatchNorm2d, Layer, Net, Node, Residual};
+use crate::{Activation, BatchNorm2d, Layer, Mode, Net, Node, Residual};
 
 /// Index of a value; 0 is the images.
 pub(super) type ValueId = usize;
@@ -49,6 +50,7 @@ pub(super) enum Op {
     },
     Activation(Activation),
     Scale(f32),
+    Dropout(Dropout),
     /// With the ReLU that stood in front of it: the largest value is the same, and there are fewer to
     /// look at.
     MaxPool {
@@ -91,13 +93,15 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(net: &Net) -> Result<Self> {
+    /// What `net` does in this mode.
+    pub(super) fn new(net: &Net, mode: Mode) -> Result<Self> {
         net.steps().map_err(Error::wrap)?;
         let [channels, height, width] = net.input;
         let mut builder = Builder {
             operations: Vec::new(),
             values: vec![Value { channels, height, width }],
             shared: vec![true],
+            mode,
         };
         let output = builder.chain(&net.layers, "", 0)?;
         let last = builder.values[output];
@@ -123,6 +127,11 @@ impl Plan {
         if whole || n_weights > shard_len * of_image { n_images } else { shard_len.min(n_images) }
     }
 
+    /// Whether the operations draw at random.
+    pub(super) fn draws(&self) -> bool {
+        self.operations.iter().any(|operation| matches!(operation.op, Op::Dropout(_)))
+    }
+
     /// For each value, the last operation that reads it; `None` for one that nothing reads.
     pub(super) fn last_uses(&self) -> Vec<Option<usize>> {
         let mut last = vec![None; self.values.len()];
@@ -139,6 +148,7 @@ struct Builder {
     /// Whether a value is read by more than its next operation, so that nothing may be fused into
     /// what makes it.
     shared: Vec<bool>,
+    mode: Mode,
 }
 
 impl Builder {
@@ -215,6 +225,11 @@ impl Builder {
             Layer::Flatten => input,
             Layer::Scale(factor) => {
                 self.push(path, Op::Scale(*factor as f32), input, self.values[input])
+            }
+            Layer::Dropout(_) if self.mode == Mode::Eval => input,
+            Layer::Dropout(p) => {
+                let op = Op::Dropout(Dropout::new(*p, path));
+                self.push(path, op, input, self.values[input])
             }
             Layer::Sequential(sequential) => self.chain(&sequential.nodes, path, input)?,
             Layer::Residual(residual) => self.residual(residual, path, input)?,
@@ -303,7 +318,7 @@ mod tests {
 
     #[test]
     fn batch_norm_takes_up_the_addition_and_the_activation_behind_it() {
-        let plan = Plan::new(&test_nets::residual()).unwrap();
+        let plan = Plan::new(&test_nets::residual(), Mode::Train).unwrap();
         let kinds: Vec<_> = plan.operations.iter().map(|o| (o.path.as_str(), &o.op)).collect();
         assert!(matches!(kinds[0], ("stem.0", Op::Conv { relu: false, .. })));
         let relu = Some(Activation::Relu);
@@ -332,7 +347,7 @@ mod tests {
                 Node::new("fc", Linear::new(64, 2)),
             ],
         };
-        let plan = Plan::new(&net).unwrap();
+        let plan = Plan::new(&net, Mode::Train).unwrap();
         assert!(matches!(plan.operations[0].op, Op::Conv { relu: false, .. }));
         assert!(matches!(plan.operations[1].op, Op::Activation(Activation::Relu)));
         let Op::Conv { conv, .. } = plan.operations[4].op else { panic!("no linear layer") };

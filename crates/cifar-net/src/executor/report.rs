@@ -95,6 +95,7 @@ fn kind<E: Element>(op: &Op, packed: Option<&Packed<E>>) -> String {
         (Op::BatchNorm { residual: Some(_), .. }, _) => "batch norm + add".to_owned(),
         (Op::Add { .. }, _) => "add".to_owned(),
         (Op::Activation(activation), _) => activation.name().to_lowercase(),
+        (Op::Dropout(layer), _) => format!("dropout {}", layer.p),
         (Op::Scale(factor), _) => format!("times {factor}"),
         (Op::MaxPool { shape, .. }, _) => format!("max pool {0}x{0}", shape.kernel),
         (Op::AvgPool(pool), _) => format!("average pool {0}x{0}", pool.kernel),

@@ -30,6 +30,7 @@ impl<E: Element> Shard<E> {
         let kept = |operation: &Operation| match &operation.op {
             Op::BatchNorm { norm, .. } => Kept::BatchNorm(Statistics::new(norm.channels)),
             Op::MaxPool { .. } => Kept::MaxPool(Vec::new()),
+            Op::Dropout(_) => Kept::Dropout(Vec::new()),
             _ => Kept::Nothing,
         };
         Self {
@@ -59,12 +60,12 @@ impl<E: Element> Shard<E> {
         }
     }
 
-    /// From images, `(N, C, H, W)`, to logits, `(N, K)`.
+    /// From images, `(N, C, H, W)`, and their keys to logits, `(N, K)`.
     pub(super) fn forward(
         &mut self,
         planned: &Planned,
         weights: &[Option<Packed<E>>],
-        images: &[f32],
+        (images, image_keys): (&[f32], &[u64]),
         logits: &mut [f32],
     ) -> Result<()> {
         let plan = &planned.plan;
@@ -72,6 +73,12 @@ impl<E: Element> Shard<E> {
         self.n_images = images.len() / input.len();
         self.resize(planned);
         let Self { kept, memory, .. } = self;
+        for (kept, operation) in kept.iter_mut().zip(&plan.operations) {
+            if let (Kept::Dropout(keys), Op::Dropout(layer)) = (kept, &operation.op) {
+                keys.clear();
+                keys.extend(layer.keys(image_keys));
+            }
+        }
         let first = memory.values[0].as_mut_slice::<E>();
         layout::channels_last(images, input.channels, input.height * input.width, first);
         forward::run(plan, &planned.tensors, weights, kept, &mut memory.values)?;

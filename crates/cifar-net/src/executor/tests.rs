@@ -1,8 +1,10 @@
 use candle_core::{Device, ModuleT};
 use candle_nn::{VarBuilder, VarMap};
 use cifar_kernels::isa::Isa;
+use cifar_ops::with_image_keys;
 
 use super::*;
+use crate::dropout::Dropout;
 use crate::test_nets;
 use crate::{
     Activation, BatchNorm2d, CandleNet, Conv2d, Layer, Linear, MaxPool2d, Node, Residual,
@@ -68,11 +70,12 @@ fn check(net: &Net, n: usize, bound: f64) {
         let dlogits = noise(n * net.n_classes, 99);
         let [c, h, w] = net.input;
         let tensor = Tensor::from_slice(&images, (n, c, h, w), &Device::Cpu).unwrap();
-        let logits = module.forward_t(&tensor, true).unwrap();
+        let keys: Vec<u64> = (0..n as u64).map(|image| 1000 * round as u64 + image).collect();
+        let logits = with_image_keys(&keys, || module.forward_t(&tensor, true)).unwrap();
         let direction = Tensor::from_slice(&dlogits, (n, net.n_classes), &Device::Cpu).unwrap();
         let store = (&logits * direction).unwrap().sum_all().unwrap().backward().unwrap();
 
-        let got = executor.forward(&images).unwrap();
+        let got = with_image_keys(&keys, || executor.forward(&images)).unwrap();
         assert!(distance(got, &values(&logits)) < bound, "{}: logits", net.name);
         executor.backward(&dlogits).unwrap();
         let trained = variables.iter().filter(|variable| variable.trainable);
@@ -215,6 +218,31 @@ fn others() -> [Net; 2] {
     [simple, preactivated]
 }
 
+/// Dropouts of pictures, of maps, in both ways of a block and of a vector; without batch norm, so that
+/// a batch goes through it in shards.
+fn thinned() -> Net {
+    let body = Sequential::of([
+        Conv2d::new(6, 6, 3).padding(1).into(),
+        Layer::Dropout(0.5),
+        Activation::Relu.into(),
+    ]);
+    let projection = Sequential::of([Layer::Dropout(0.2), Conv2d::new(6, 6, 1).into()]);
+    let block = Residual::new(Node::new("body", body), Activation::Relu);
+    Net {
+        name: "thinned".into(),
+        input: [3, 6, 5],
+        n_classes: 3,
+        layers: vec![
+            Node::new("seen", Layer::Dropout(0.1)),
+            Node::new("conv", Conv2d::new(3, 6, 3)),
+            Node::new("block", block.shortcut(Node::new("shortcut", projection))),
+            Node::new("flatten", Layer::Flatten),
+            Node::new("dropout", Layer::Dropout(0.4)),
+            Node::new("fc", Linear::new(72, 3)),
+        ],
+    }
+}
+
 /// Depthwise and pointwise convolutions by turns, as in MobileNet, and one in two groups.
 fn separable() -> Net {
     let conv_norm_relu = |conv: Conv2d| -> [Layer; 3] {
@@ -245,9 +273,41 @@ fn equals_the_candle_reader() {
     check(&separable(), 6, 2e-5);
     check(&test_nets::residual(), 4, 2e-5);
     check(&resnet(), 6, 2e-5);
+    check(&thinned(), 5, 2e-5);
     for net in others() {
         check(&net, 5, 2e-5);
     }
+}
+
+/// Each layer and each image loses values of its own, and the same ones under the same key.
+#[test]
+fn dropout_follows_from_key_and_layer() {
+    let net = Net {
+        layers: vec![
+            Node::new("flatten", Layer::Flatten),
+            Node::new("a", Layer::Dropout(0.5)),
+            Node::new("fc", Linear::new(90, 90)),
+            Node::new("b", Layer::Dropout(0.5)),
+        ],
+        n_classes: 90,
+        ..thinned()
+    };
+    let (variables, _) = build(&net, 1);
+    let mut executor = Executor::new(&net, &variables, Arithmetic::default()).unwrap();
+    let images = vec![1.0; 2 * 90];
+    let mut run = |keys: &[u64]| {
+        with_image_keys(keys, || executor.forward(&images).map(<[f32]>::to_vec)).unwrap()
+    };
+    let (first, swapped) = (run(&[7, 8]), run(&[8, 7]));
+    assert_eq!(first, run(&[7, 8]));
+    assert_eq!(first[..90], swapped[90..]);
+    assert_eq!(first[90..], swapped[..90]);
+    let zeros = |values: &[f32]| -> Vec<bool> { values.iter().map(|&v| v == 0.0).collect() };
+    assert_ne!(zeros(&first[..90]), zeros(&first[90..]));
+    // Had both layers the same draws, the second would leave out what the first does.
+    let a: Vec<u64> = Dropout::new(0.5, "a").keys(&[7]).collect();
+    let b: Vec<u64> = Dropout::new(0.5, "b").keys(&[7]).collect();
+    assert_ne!(a, b);
 }
 
 /// Batches of several shards, the last one smaller; a net with batch norm sees its batch whole.
@@ -262,6 +322,8 @@ fn shards_give_what_the_whole_batch_gives() {
     let n = 2 * shard_len(&simple, 1 << 20) + 3;
     assert!(shard_len(&simple, n) < n);
     check(&simple, n, 2e-5);
+    let n = 2 * shard_len(&thinned(), 1 << 20) + 3;
+    check(&thinned(), n, 2e-5);
     assert_eq!(shard_len(&preactivated, n), n);
 }
 
@@ -340,6 +402,10 @@ fn errors_say_what_is_wrong() {
     assert!(error.contains("resnet") && error.contains("[N, 3, 8, 8]"), "{error}");
     let error = executor.backward(&[]).unwrap_err().to_string();
     assert!(error.contains("0 logits"), "{error}");
+    let (thin, _) = build(&thinned(), 1);
+    let mut executor = Executor::new(&thinned(), &thin, Arithmetic::default()).unwrap();
+    let error = executor.forward(&[0.0; 180]).unwrap_err().to_string();
+    assert!(error.contains("each of 2 images") && error.contains("with_image_keys"), "{error}");
     variables.remove(0);
     let error = Executor::new(&net, &variables, Arithmetic::default()).unwrap_err().to_string();
     assert!(error.contains("stem.0.weight"), "{error}");

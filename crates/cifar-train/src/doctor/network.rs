@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use cifar_data::Batch;
 use cifar_net::{Activation, CandleNet, Layer, Mode};
+use cifar_ops::with_image_keys;
 
 use super::{Finding, listed};
 use crate::clip::global_norm;
@@ -137,10 +138,13 @@ pub fn relu_outputs(
     learner.unchanged(|| {
         let mut outputs = Vec::new();
         let images = batch.image_tensor(device)?;
-        reader.forward_with_taps(&images, Mode::Train, &mut |path, values| {
+        let mut tap = |path: &str, values: &Tensor| {
             if paths.iter().any(|relu| relu == path) {
                 outputs.push(relu_output(path, values));
             }
+        };
+        with_image_keys(&batch.image_keys(0), || {
+            reader.forward_with_taps(&images, Mode::Train, &mut tap)
         })?;
         Ok(outputs.into_iter().collect::<Result<_, _>>()?)
     })

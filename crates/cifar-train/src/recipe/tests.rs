@@ -81,6 +81,10 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
         refused(&["data.normalization.std=[0.0,1.0,1.0]"])
             .contains("`data.normalization.std` is 0")
     );
+    assert_eq!(
+        refused(&["network.dropout=1.0"]),
+        "`network.dropout` is 1, expected 0 <= value < 1"
+    );
     assert!(refused(&["early-stop-patience=3"]).contains("data.validation"));
 }
 

@@ -296,6 +296,7 @@ impl<'m, 'p> Forward<'m, 'p> {
             ("adaptive_avg_pool2d", [List(size)]) if size[..] == [1.0, 1.0] => Layer::GlobalAvgPool,
             ("flatten", [Number(1.0)]) => Layer::Flatten,
             ("mul", [Number(factor)]) => Layer::Scale(*factor),
+            ("dropout", [Number(p), Bool(false)]) => Layer::Dropout(*p),
             (name, arguments) => return Ok(activation(name, arguments).map(Layer::Activation)),
         }))
     }
