@@ -44,6 +44,54 @@ pub struct Epilogue<'a> {
     pub relu: bool,
 }
 
+/// Places in a matrix, and a bound that none is beyond: it is looked for once, however many products
+/// use them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places<'a> {
+    at: &'a [usize],
+    /// At least the largest.
+    bound: usize,
+}
+
+impl<'a> Places<'a> {
+    pub(crate) fn new(at: &'a [usize]) -> Self {
+        Self { at, bound: at.iter().copied().max().unwrap_or(0) }
+    }
+
+    /// Some of them.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        Self { at: &self.at[range], ..self }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        self.at.len()
+    }
+}
+
+/// [`Places`] to be kept.
+#[derive(Debug)]
+pub(crate) struct PlaceTable {
+    at: Vec<usize>,
+    bound: usize,
+}
+
+impl FromIterator<usize> for PlaceTable {
+    fn from_iter<I: IntoIterator<Item = usize>>(places: I) -> Self {
+        let at: Vec<usize> = places.into_iter().collect();
+        Self { bound: Places::new(&at).bound, at }
+    }
+}
+
+impl PlaceTable {
+    pub(crate) fn all(&self) -> Places<'_> {
+        Places { at: &self.at, bound: self.bound }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[usize] {
+        &self.at
+    }
+}
+
 /// The left matrix of a product, and where each of its rows goes. A row is made of runs of factors,
 /// all at the same distances from its start.
 #[derive(Debug, Clone, Copy)]
@@ -51,11 +99,11 @@ pub(crate) struct Rows<'a, F> {
     /// The factors.
     pub(crate) a: &'a [F],
     /// Where each row starts in `a`.
-    pub(crate) starts: &'a [usize],
+    pub(crate) starts: Places<'a>,
     /// Number of runs, the distance from one to the next, and their length.
     pub(crate) runs: (usize, usize, usize),
     /// Start of each row's product in the output, one per row.
-    pub(crate) targets: &'a [usize],
+    pub(crate) targets: Places<'a>,
 }
 
 /// The right matrix of a product.
@@ -81,20 +129,18 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
     out: &mut [O],
 ) {
     let Rows { a, starts, runs: (n_runs, run_stride, run_len), targets } = rows;
-    let (Some(last_start), Some(last_panel)) =
-        (starts.iter().max(), b.columns.div_ceil(panel_width(isa, b.columns)).checked_sub(1))
-    else {
+    let n_panels = b.columns.div_ceil(panel_width(isa, b.columns));
+    if starts.len() == 0 || n_panels == 0 {
         return;
-    };
+    }
     assert_eq!(starts.len(), targets.len(), "product: one target a row");
     assert_eq!(n_runs * run_len, b.depth, "product: rows and panels of different depth");
-    let last_run = last_start + n_runs.saturating_sub(1) * run_stride;
+    let last_run = starts.bound + n_runs.saturating_sub(1) * run_stride;
     assert!(last_run + run_len <= a.len(), "product: too few values on the left");
-    let end = last_panel * b.stride + b.depth * panel_width(isa, b.columns);
+    let end = (n_panels - 1) * b.stride + b.depth * panel_width(isa, b.columns);
     assert!(end <= b.values.len(), "product: too few values on the right");
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == b.columns), "product: one bias a column");
-    let furthest = targets.iter().max().map_or(0, |target| target + b.columns);
-    assert!(furthest <= out.len(), "product: a row ends outside the output");
+    assert!(targets.bound + b.columns <= out.len(), "product: a row ends outside the output");
     // SAFETY: by the assertions every row's runs lie in `a`, every panel has `depth` rows and every
     // target `columns` values of `out`.
     unsafe {
@@ -124,6 +170,7 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
 ) {
     let width = V * S::LANES;
     let (a, n_rows, out) = (rows.a.as_ptr(), rows.targets.len(), out.as_mut_ptr());
+    let (starts, targets) = (rows.starts.at, rows.targets.at);
     for block in 0..b.columns.div_ceil(width) {
         let start = block * width;
         let n = width.min(b.columns - start);
@@ -136,7 +183,7 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
             let mut at = [a; M];
             for (m, at) in at.iter_mut().enumerate() {
                 // SAFETY: a row of `a`.
-                *at = unsafe { a.add(rows.starts[first + m.min(n_tile - 1)]) };
+                *at = unsafe { a.add(starts[first + m.min(n_tile - 1)]) };
             }
             // SAFETY: the runs of `M` rows, `depth` rows of a panel.
             let tile = unsafe { tile_of_rows::<S, F, V, M>(simd, at, rows.runs, panel) };
@@ -145,7 +192,7 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
                 for m in 0..M {
                     // SAFETY: the columns of a whole panel of a row of the output.
                     unsafe {
-                        let to = out.add(rows.targets[first + m] + start);
+                        let to = out.add(targets[first + m] + start);
                         store(simd, tile[m], to, width, bias, epilogue);
                     }
                 }
@@ -154,7 +201,7 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
             for (m, &values) in tile.iter().enumerate().take(n_tile) {
                 // SAFETY: columns `start..start + n` of a row of the output.
                 unsafe {
-                    let to = out.add(rows.targets[first + m] + start);
+                    let to = out.add(targets[first + m] + start);
                     store(simd, values, to, n, bias, epilogue);
                 }
             }
@@ -328,9 +375,9 @@ pub(crate) struct Columns<'a, F> {
     /// The factors.
     pub(crate) a: &'a [F],
     /// Where each row starts in `a`.
-    pub(crate) starts: &'a [usize],
+    pub(crate) starts: Places<'a>,
     /// Where its factors lie from there, one for each row of the sums.
-    pub(crate) offsets: &'a [usize],
+    pub(crate) offsets: Places<'a>,
 }
 
 /// `sums[r][c] += Σₚ rowₚ[r] · b[p][c]`: the left matrix transposed. `b`: as many rows as the left
@@ -350,8 +397,9 @@ pub(crate) fn products_of_columns<F: Factor>(
     if sums.is_empty() {
         return;
     }
-    if let (Some(last), Some(furthest)) = (starts.iter().max(), offsets.iter().max()) {
-        assert!(last + furthest < factors.len(), "product: too few values on the left");
+    if starts.len() > 0 {
+        let furthest = starts.bound + offsets.bound;
+        assert!(furthest < factors.len(), "product: too few values on the left");
     }
     // SAFETY: by the assertions every tile finds its values.
     unsafe {
@@ -382,19 +430,20 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
 ) {
     let (width, depth) = (V * S::LANES, a.starts.len());
     let (rows, blocks) = (a.offsets.len(), columns.div_ceil(width));
+    let (starts, places) = (a.starts.at, a.offsets.at);
     for block in 0..blocks {
         for tile in 0..rows.div_ceil(M) {
             // Rows beyond the last repeat it; their sums are not looked at.
             let mut offsets = [0; M];
             for m in 0..M {
-                offsets[m] = a.offsets[(tile * M + m).min(rows - 1)];
+                offsets[m] = places[(tile * M + m).min(rows - 1)];
             }
             let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
             // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
                 let b = b.as_ptr().add(block * depth * width);
                 let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
-                let a = (a.a.as_ptr(), a.starts);
+                let a = (a.a.as_ptr(), starts);
                 if side_by_side {
                     tile_of_columns::<S, F, V, M, true>(simd, a, offsets, b, add, sums);
                 } else {

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use crate::buffer::with_scratch;
 use crate::gemm::{
-    Columns, Epilogue, Panels, Rows, pack_panels, panel_width, panels_len, products_of_columns,
-    products_of_rows, sums_at, sums_len,
+    Columns, Epilogue, Panels, Places, Rows, pack_panels, panel_width, panels_len,
+    products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
 use crate::layout::transpose;
@@ -116,7 +116,8 @@ fn right_of_diagonal(
                 let rows = own.chunks_exact_mut(n_rows).zip(tall.chunks_exact(columns));
                 rows.for_each(|(own, row)| own.copy_from_slice(&row[first..][..n_rows]));
                 let depth = tall.len() / columns;
-                let a = Columns { a: &*own, starts: &starts[..depth], offsets: &offsets[..n_rows] };
+                let starts = Places::new(&starts[..depth]);
+                let a = Columns { a: &*own, starts, offsets: Places::new(&offsets[..n_rows]) };
                 let panels = &panels[skipped * depth * width..];
                 products_of_columns(isa, a, panels, n_columns, at > 0, sums);
             }
@@ -140,7 +141,7 @@ fn multiply(isa: Isa, left: &[f32], right: &[f32], columns: usize, result: &mut 
         tasks.zip(left.par_chunks(TASK_ROWS * columns)).for_each(|(result, left)| {
             let mut starts = [0; TASK_ROWS];
             starts.iter_mut().enumerate().for_each(|(row, start)| *start = row * columns);
-            let starts = &starts[..left.len() / columns];
+            let starts = Places::new(&starts[..left.len() / columns]);
             let rows = Rows { a: left, starts, runs: (1, 0, columns), targets: starts };
             products_of_rows(isa, rows, right, Epilogue::default(), result);
         });

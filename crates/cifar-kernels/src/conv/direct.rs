@@ -5,12 +5,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::window::Window;
+use super::window::{Frame, Window};
 use super::{Conv2d, Epilogue, weights};
 use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
-use crate::gemm::{self, Panels, Rows, depth_of, pack_panels, panels_len, products_of_rows};
+use crate::gemm::{
+    self, Panels, PlaceTable, Places, Rows, depth_of, pack_panels, panels_len, products_of_rows,
+};
 use crate::isa::Isa;
 
 /// Most pixels that are multiplied at a time.
@@ -95,17 +97,31 @@ pub(super) fn forward<E: Element>(
     // Bands of rows where there are few images.
     let bands = MIN_TASKS.div_ceil(n_images).min(rows);
     let band = if bands > 1 && images == 1 { rows.div_ceil(bands) } else { rows };
+    let pixels = |grid_rows: &Range<usize>, first: usize| {
+        Pixels::new::<E>(&window, grid_rows, |row, column| (row * columns + column) * k + first)
+    };
+    let whole: Vec<Pixels> = match band == rows {
+        true => groups.iter().map(|(.., first)| pixels(&(0..rows), *first)).collect(),
+        false => Vec::new(),
+    };
     let tasks = y.par_chunks_mut(images * conv.out_len()).zip(x.par_chunks(images * conv.in_len()));
     tasks.for_each(|(y, x)| {
         let band_len = if band < rows { band * columns * k } else { y.len() };
         y.par_chunks_mut(band_len).enumerate().for_each(|(at, y)| {
             let grid_rows = at * band..rows.min((at + 1) * band);
-            for (window, filters, first) in &groups {
-                let target =
-                    |image, row, column| ((image * rows + row) * columns + column) * k + first;
+            for (group, (window, filters, first)) in groups.iter().enumerate() {
                 let bias = epilogue.bias.map(|bias| &bias[*first..][..filters.columns]);
                 let epilogue = Epilogue { bias, ..epilogue };
-                multiply(isa, window, x, grid_rows.clone(), *filters, epilogue, y, target);
+                let of_band;
+                let pixels = match whole.get(group) {
+                    Some(pixels) => pixels,
+                    None => {
+                        of_band = pixels(&grid_rows, *first);
+                        &of_band
+                    }
+                };
+                let out = (&mut *y, conv.out_len());
+                multiply(isa, window, x, &grid_rows, pixels, *filters, epilogue, out);
             }
         });
     });
@@ -127,44 +143,79 @@ fn panels<'a, E: Element>(
     Panels { values: packed, stride: depth * gemm::panel_width(isa, columns), depth, columns }
 }
 
-/// What the window sees from some rows of the grid of whole `images`, times `filters`.
-/// `target(image, row, column)` is where a pixel's result begins in `out`, `row` counted from the
-/// first of `grid_rows`.
+/// Where what the window sees of each pixel begins in an image's frame, and where the pixel's result
+/// begins, for some rows of the grid; the same for every image.
+struct Pixels {
+    starts: PlaceTable,
+    targets: PlaceTable,
+}
+
+impl Pixels {
+    /// `target(row, column)`: where a pixel's result begins, `row` counted from the first of
+    /// `grid_rows`.
+    fn new<E: Element>(
+        window: &Window,
+        grid_rows: &Range<usize>,
+        target: impl Fn(usize, usize) -> usize,
+    ) -> Self {
+        let frame = frame::<E>(window, grid_rows);
+        let rows = || 0..grid_rows.len();
+        let starts = rows().flat_map(|row| window.starts(&frame, row));
+        let targets = rows().flat_map(|row| (0..window.grid.1).map(move |column| (row, column)));
+        Self {
+            starts: starts.map(|start| start / E::Factor::VALUES).collect(),
+            targets: targets.map(|(row, column)| target(row, column)).collect(),
+        }
+    }
+}
+
+fn frame<E: Element>(window: &Window, grid_rows: &Range<usize>) -> Frame {
+    window.frame(grid_rows, whole_factors::<E>(window.channels.len()))
+}
+
+/// What the window sees from some rows of the grid of whole `images`, times `filters`; `pixels` are
+/// those of these rows. The results of one image begin `out_len` after those of the one before.
 #[expect(clippy::too_many_arguments, reason = "two matrices, a result and where each begins")]
 fn multiply<E: Element>(
     isa: Isa,
     window: &Window,
     images: &[E],
-    grid_rows: Range<usize>,
+    grid_rows: &Range<usize>,
+    pixels: &Pixels,
     filters: Panels<'_, E::Factor>,
     epilogue: Epilogue<'_>,
-    out: &mut [E],
-    target: impl Fn(usize, usize, usize) -> usize,
+    (out, out_len): (&mut [E], usize),
 ) {
     let n_values = E::Factor::VALUES;
     let (height, width, channels) = window.image;
     let n_images = images.len() / (height * width * channels);
-    let frame = window.frame(&grid_rows, whole_factors::<E>(window.channels.len()));
+    let frame = frame::<E>(window, grid_rows);
     window.with_frames(images, &frame, |frames, image_stride| {
         let (a, (n_runs, run_stride, run_len)) = (factors(frames), window.runs(&frame));
         let runs = (n_runs, run_stride / n_values, run_len / n_values);
-        let (mut starts, mut targets, mut n) = ([0; MAX_PIXELS], [0; MAX_PIXELS], 0);
-        for image in 0..n_images {
-            for row in 0..grid_rows.len() {
-                for (column, start) in window.starts(&frame, row).enumerate() {
-                    starts[n] = (image * image_stride + start) / n_values;
-                    targets[n] = target(image, row, column);
-                    n += 1;
-                    if n == MAX_PIXELS {
-                        let rows = Rows { a, starts: &starts, runs, targets: &targets };
-                        products_of_rows(isa, rows, filters, epilogue, out);
-                        n = 0;
-                    }
-                }
+        if n_images == 1 {
+            let (starts, targets) = (pixels.starts.all(), pixels.targets.all());
+            for first in (0..starts.len()).step_by(MAX_PIXELS) {
+                let part = first..starts.len().min(first + MAX_PIXELS);
+                let (starts, targets) = (starts.part(part.clone()), targets.part(part));
+                let rows = Rows { a, starts, runs, targets };
+                products_of_rows(isa, rows, filters, epilogue, out);
             }
+            return;
         }
-        let rows = Rows { a, starts: &starts[..n], runs, targets: &targets[..n] };
-        products_of_rows(isa, rows, filters, epilogue, out);
+        // Several that have few pixels each: all at once.
+        let (starts, targets) = (pixels.starts.as_slice(), pixels.targets.as_slice());
+        let (mut all_starts, mut all_targets) = ([0; MAX_PIXELS], [0; MAX_PIXELS]);
+        let places = all_starts.chunks_exact_mut(starts.len().max(1));
+        let places = places.zip(all_targets.chunks_exact_mut(starts.len().max(1)));
+        for (image, (own_starts, own_targets)) in places.enumerate().take(n_images) {
+            let (from, to) = (image * image_stride / n_values, image * out_len);
+            own_starts.iter_mut().zip(starts).for_each(|(own, start)| *own = from + start);
+            own_targets.iter_mut().zip(targets).for_each(|(own, target)| *own = to + target);
+        }
+        let n = n_images * starts.len();
+        let (starts, targets) = (Places::new(&all_starts[..n]), Places::new(&all_targets[..n]));
+        products_of_rows(isa, Rows { a, starts, runs, targets }, filters, epilogue, out);
     });
 }
 
@@ -267,25 +318,32 @@ pub(super) fn input_gradient<E: Element>(
     let parts: Vec<_> = of_groups
         .scan(0, |start, (group, phase, window, len)| {
             *start += len;
-            Some((group * group_c, phase, window, &packed[*start - len..*start]))
+            let ((y0, x0), first) = (phase, group * group_c);
+            let target = |row: usize, column: usize| {
+                ((y0 + row * s) * conv.width + x0 + column * s) * c + first
+            };
+            let pixels = match window.depth(1) {
+                // No window ever met these pixels.
+                0 => None,
+                _ => Some(Pixels::new::<E>(&window, &(0..window.grid.0), target)),
+            };
+            Some((first, phase, window, &packed[*start - len..*start], pixels))
         })
         .collect();
     let images = images_at_a_time(&parts[0].2);
     let tasks = dx.par_chunks_mut(images * in_len).zip(dy.par_chunks(images * conv.out_len()));
     tasks.for_each(|(dx, dy)| {
-        for (first, (y0, x0), window, packed) in &parts {
+        for (first, (y0, x0), window, packed, pixels) in &parts {
             let (rows, columns) = window.grid;
-            let target = |image: usize, row: usize, column: usize| {
-                image * in_len + ((y0 + row * s) * conv.width + x0 + column * s) * c + first
-            };
-            if window.depth(1) > 0 {
-                let filters = panels::<E>(isa, packed, window, group_c);
-                multiply(isa, window, dy, 0..rows, filters, epilogue, dx, target);
+            if let Some(pixels) = pixels {
+                let (filters, out) =
+                    (panels::<E>(isa, packed, window, group_c), (&mut *dx, in_len));
+                multiply(isa, window, dy, &(0..rows), pixels, filters, epilogue, out);
             } else if !epilogue.accumulate {
-                // No window ever met these pixels.
                 for image in 0..dx.len() / in_len {
                     for (row, column) in (0..rows * columns).map(|i| (i / columns, i % columns)) {
-                        dx[target(image, row, column)..][..group_c].fill(E::default());
+                        let at = ((y0 + row * s) * conv.width + x0 + column * s) * c + first;
+                        dx[image * in_len + at..][..group_c].fill(E::default());
                     }
                 }
             }

@@ -5,13 +5,14 @@
 
 use rayon::prelude::*;
 
-use super::window::Window;
+use super::window::{Frame, Window};
 use super::{Algorithm, Conv2d, Method, depthwise, winograd};
 use crate::buffer::{Plain, factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, pack_panels, panel_width, panels_len, products_of_columns, sums_at, sums_len,
+    self, Columns, PlaceTable, Places, pack_panels, panel_width, panels_len, products_of_columns,
+    sums_at, sums_len,
 };
 use crate::isa::Isa;
 
@@ -50,19 +51,22 @@ pub fn weight_gradient<E: Element>(
     let n_pixels = n_images * conv.out_height() * conv.out_width();
     let part_len = n_images.div_ceil((n_pixels / PART_PIXELS).clamp(1, PARTS)).max(1);
     let n_parts = n_images.div_ceil(part_len).max(1);
+    let direct = (method == Method::Direct).then(|| Sums::new::<E>(isa, conv));
     with_scratch(n_parts * len, |sums: &mut [f32]| {
         sums.par_chunks_exact_mut(len).enumerate().for_each(|(part, sums)| {
             let images = part * part_len..((part + 1) * part_len).min(n_images);
             let x = &x[images.start * conv.in_len()..images.end * conv.in_len()];
             let dy = &dy[images.start * conv.out_len()..images.end * conv.out_len()];
-            match method {
-                Method::Direct => {
+            match &direct {
+                Some(direct) => {
                     for (group, sums) in sums.chunks_exact_mut(of_group).enumerate() {
-                        direct(isa, conv, group, x, dy, sums);
+                        direct.add_up(isa, conv, group, (x, dy), sums);
                     }
                 }
-                Method::Winograd => winograd::weight_gradient(isa, conv, x, dy, sums),
-                Method::Depthwise => depthwise::weight_gradient(isa, conv, x, dy, sums),
+                None if method == Method::Winograd => {
+                    winograd::weight_gradient(isa, conv, x, dy, sums);
+                }
+                None => depthwise::weight_gradient(isa, conv, x, dy, sums),
             }
         });
         add_parts(sums, len);
@@ -83,70 +87,108 @@ const FACTORS: usize = 128 * 1024;
 /// Most pixels that are multiplied at a time.
 const MAX_PIXELS: usize = 256;
 
-/// The sums over the pixels of all results, for one group. For bf16 a factor is made of the values
-/// that two images have at the same place.
-fn direct<E: Element>(isa: Isa, conv: &Conv2d, group: usize, x: &[E], dy: &[E], sums: &mut [f32]) {
-    if x.is_empty() {
-        return sums.fill(0.0);
+/// What all parts and groups of a direct gradient have in common.
+struct Sums {
+    /// The first group's.
+    window: Window,
+    frame: Frame,
+    blocks: Blocks,
+    /// Where what the window sees of each pixel begins in an image's frame.
+    starts: PlaceTable,
+    /// Where its values lie from there.
+    offsets: PlaceTable,
+    /// Most pixels that are multiplied at a time, of as many images as are joined in a factor.
+    at_a_time: usize,
+    /// Images whose pixels are looked at together.
+    images: usize,
+}
+
+impl Sums {
+    fn new<E: Element>(isa: Isa, conv: &Conv2d) -> Self {
+        let window = Window::forward(conv);
+        let (c, k) = (window.channels.len(), conv.out_channels / conv.groups);
+        let frame = window.frame(&(0..window.grid.0), c);
+        let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
+        let images = E::Factor::VALUES * (at_a_time / window.grid_len()).max(1);
+        let most = images / E::Factor::VALUES * frame.len().max(conv.in_len());
+        let blocks = Blocks::new(isa, c, window.depth(1), most);
+        let starts = (0..window.grid.0).flat_map(|row| window.starts(&frame, row));
+        let starts = starts.map(|start| blocks.start(start)).collect();
+        let offsets = blocks.offsets(window.runs(&frame));
+        Self { window, frame, blocks, starts, offsets, at_a_time, images }
     }
-    let window = Window::forward(conv).of_group(group);
-    let (c, k) = (window.channels.len(), conv.out_channels / conv.groups);
-    let frame = window.frame(&(0..window.grid.0), c);
-    let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
-    let images = E::Factor::VALUES * (at_a_time / window.grid_len()).max(1);
-    let most = images / E::Factor::VALUES * frame.len().max(conv.in_len());
-    let blocks = Blocks::new(isa, c, window.depth(1), most);
-    let offsets = blocks.offsets(window.runs(&frame));
-    let mut add = false;
-    // Rows of one panel, side by side: packed as they lie.
-    let packed = E::Factor::VALUES == 1 && k == conv.out_channels && k == panel_width(isa, k);
-    // What a last image without a second is paired with.
-    let zeros = vec![E::default(); k];
-    with_scratch(panels_len(isa, at_a_time, k), |panels: &mut [E::Factor]| {
-        let groups = x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len()));
-        groups.for_each(|(x, dy)| {
-            let mut multiply = |a: &[E::Factor], starts: &[usize], rows: &[[usize; 2]]| {
-                let a = Columns { a, starts, offsets: &offsets };
-                if packed {
-                    let dy = factors(&dy[rows[0][0]..][..starts.len() * k]);
-                    products_of_columns(isa, a, dy, k, add, sums);
-                } else {
-                    let panels = &mut panels[..panels_len(isa, starts.len(), k)];
-                    let row = |r: usize| {
-                        let at = rows[r / E::Factor::VALUES][r % E::Factor::VALUES];
-                        dy.get(at..at + k).unwrap_or(&zeros)
-                    };
-                    pack_panels(isa, (starts.len() * E::Factor::VALUES, k), row, panels);
-                    products_of_columns(isa, a, panels, k, add, sums);
-                }
-                add = true;
-            };
-            window.with_factor_frames(isa, x, &frame, |a, distance| {
-                blocks.with(a, |a| {
-                    let (mut starts, mut rows, mut n) = ([0; MAX_PIXELS], [[0; 2]; MAX_PIXELS], 0);
-                    let n_factors = (x.len() / conv.in_len()).div_ceil(E::Factor::VALUES);
-                    for images in 0..n_factors {
-                        let mut pixel = images * E::Factor::VALUES * window.grid_len();
-                        for row in 0..window.grid.0 {
-                            for start in window.starts(&frame, row) {
-                                starts[n] = blocks.start(images * distance + start);
-                                rows[n] = [0, window.grid_len()]
-                                    .map(|image| (pixel + image) * conv.out_channels + group * k);
-                                (pixel, n) = (pixel + 1, n + 1);
-                                if n == at_a_time {
-                                    multiply(a, &starts[..n], &rows[..n]);
-                                    n = 0;
-                                }
-                            }
+
+    /// The sums over the pixels of all results, for one group. For bf16 a factor is made of the
+    /// values that two images have at the same place.
+    fn add_up<E: Element>(
+        &self,
+        isa: Isa,
+        conv: &Conv2d,
+        group: usize,
+        (x, dy): (&[E], &[E]),
+        sums: &mut [f32],
+    ) {
+        if x.is_empty() {
+            return sums.fill(0.0);
+        }
+        let window = self.window.clone().of_group(group);
+        let (k, grid_len, n_values) =
+            (conv.out_channels / conv.groups, window.grid_len(), E::Factor::VALUES);
+        let mut add = false;
+        // Rows of one panel, side by side: packed as they lie.
+        let packed = n_values == 1 && k == conv.out_channels && k == panel_width(isa, k);
+        // What a last image without a second is paired with.
+        let zeros = vec![E::default(); k];
+        with_scratch(panels_len(isa, self.at_a_time, k), |panels: &mut [E::Factor]| {
+            let images = self.images;
+            let groups = x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len()));
+            groups.for_each(|(x, dy)| {
+                // `pixel`: of the first of its images, the result that a row belongs to.
+                let mut multiply =
+                    |a: &[E::Factor], starts: Places<'_>, pixel: &dyn Fn(usize) -> usize| {
+                        let a = Columns { a, starts, offsets: self.offsets.all() };
+                        if packed {
+                            let dy = factors(&dy[pixel(0) * k..][..starts.len() * k]);
+                            products_of_columns(isa, a, dy, k, add, sums);
+                        } else {
+                            let panels = &mut panels[..panels_len(isa, starts.len(), k)];
+                            let row = |r: usize| {
+                                let pixel = pixel(r / n_values) + r % n_values * grid_len;
+                                let at = pixel * conv.out_channels + group * k;
+                                dy.get(at..at + k).unwrap_or(&zeros)
+                            };
+                            pack_panels(isa, (starts.len() * n_values, k), row, panels);
+                            products_of_columns(isa, a, panels, k, add, sums);
                         }
-                    }
-                    if n > 0 {
-                        multiply(a, &starts[..n], &rows[..n]);
-                    }
+                        add = true;
+                    };
+                window.with_factor_frames(isa, x, &self.frame, |a, distance| {
+                    self.blocks.with(a, |a| {
+                        let n_factors = (x.len() / conv.in_len()).div_ceil(n_values);
+                        if n_factors == 1 {
+                            let starts = self.starts.all();
+                            for first in (0..grid_len).step_by(self.at_a_time) {
+                                let part = first..grid_len.min(first + self.at_a_time);
+                                multiply(a, starts.part(part), &|r| first + r);
+                            }
+                            return;
+                        }
+                        // Images of few pixels: all of them at once.
+                        let mut starts = [0; MAX_PIXELS];
+                        for (images, starts) in
+                            starts.chunks_exact_mut(grid_len).enumerate().take(n_factors)
+                        {
+                            let from = self.blocks.start(images * distance);
+                            let own = starts.iter_mut().zip(self.starts.as_slice());
+                            own.for_each(|(to, start)| *to = from + start);
+                        }
+                        let starts = Places::new(&starts[..n_factors * grid_len]);
+                        multiply(a, starts, &|r| r / grid_len * n_values * grid_len + r % grid_len);
+                    });
                 });
             });
         });
-    });
+    }
 }
 
 /// Pixels of `c` channels cut into blocks of as many channels as a tile has rows, each block with
@@ -172,7 +214,7 @@ impl Blocks {
     }
 
     /// Where the values of a window lie from its start, given its runs in pixels that are not cut.
-    fn offsets(&self, (n_runs, run_stride, run_len): (usize, usize, usize)) -> Vec<usize> {
+    fn offsets(&self, (n_runs, run_stride, run_len): (usize, usize, usize)) -> PlaceTable {
         let offset = |row: usize| {
             let at = row / run_len * run_stride + row % run_len;
             let channel = at % self.c;

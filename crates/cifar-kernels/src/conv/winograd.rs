@@ -14,7 +14,7 @@ use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, Panels, Rows, depth_of, panel_width, panels_len, products_of_columns,
+    self, Columns, Panels, Places, Rows, depth_of, panel_width, panels_len, products_of_columns,
     products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
@@ -201,7 +201,8 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
             with_scratch(TILE * TILE * m_stride, |m: &mut [f32]| {
                 for first in (0..n_tiles).step_by(plan.tiles) {
                     let tiles = first..(first + plan.tiles).min(n_tiles);
-                    let (starts, targets) = (&starts[..tiles.len()], &targets[..tiles.len()]);
+                    let [starts, targets] =
+                        [&starts, &targets].map(|at| Places::new(&at[..tiles.len()]));
                     transform::input::<E, TILE>(isa, &plan.grid, x, tiles.clone(), v, v_stride);
                     for f in 0..TILE * TILE {
                         let a = factors(&v[f * v_stride..]);
@@ -262,6 +263,7 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
     let v_stride = super::row_stride(most * pitch);
     let starts: [usize; MAX_TILES] = std::array::from_fn(|tile| tile * pitch);
     let channels: Vec<usize> = (0..c).collect();
+    let offsets = Places::new(&channels);
     let m_stride = super::row_stride(panels_len(isa, most, k));
     let frequency = sums_len(isa, c, k);
     with_scratch(TILE * TILE * (v_stride + m_stride), |scratch: &mut [E::Factor]| {
@@ -277,10 +279,10 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
                 let strides = (v_stride, pitch);
                 transform::input_factors::<E, TILE>(isa, grid, x, tiles.clone(), v, strides);
                 transform::output_gradient::<E, TILE, OUT>(isa, grid, dy, tiles, m, m_stride);
+                let starts = Places::new(&starts[..depth]);
                 for (f, products) in products.chunks_exact_mut(frequency).enumerate() {
                     let m = &m[f * m_stride..][..panels_len(isa, depth, k)];
-                    let (a, starts) = (&v[f * v_stride..], &starts[..depth]);
-                    let v = Columns { a, starts, offsets: &channels };
+                    let v = Columns { a: &v[f * v_stride..], starts, offsets };
                     products_of_columns(isa, v, m, k, first > 0, products);
                 }
             }

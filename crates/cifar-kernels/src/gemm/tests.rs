@@ -36,7 +36,8 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         } else {
             (1, 7, n_factors)
         };
-        let left = Rows { a: factors(&stored), starts: &starts, runs, targets: &targets };
+        let (starts, targets) = (Places::new(&starts), Places::new(&targets));
+        let left = Rows { a: factors(&stored), starts, runs, targets };
         let right = Panels {
             values: &panels[..],
             stride: n_factors * panel_width(isa, columns),
@@ -48,7 +49,7 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             for column in 0..columns {
                 let product = |k| a[row * stride + k] * b[k * columns + column];
                 let want: f32 = (0..depth).map(product).sum();
-                assert_eq!(out[targets[row] + column], want, "{isa} {row} {column}");
+                assert_eq!(out[(rows - 1 - row) * columns + column], want, "{isa} {row} {column}");
             }
         }
     }
@@ -76,8 +77,9 @@ fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         let offsets: Vec<usize> =
             (0..rows).map(|row| row + if row < rows / 2 { 0 } else { apart }).collect();
         let starts: Vec<usize> = (0..n_factors).map(|p| p * stride).collect();
+        let (starts, offsets) = (Places::new(&starts), Places::new(&offsets));
         for add in [false, true] {
-            let left = Columns { a: &left, starts: &starts, offsets: &offsets };
+            let left = Columns { a: &left, starts, offsets };
             products_of_columns(isa, left, &panels, columns, add, &mut sums);
         }
         for row in 0..rows {
