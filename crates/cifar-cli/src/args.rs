@@ -144,7 +144,7 @@ Keys for --set are those of the recipe; every run writes its own to config.toml.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = format!("{TRAIN_EXAMPLES}{EXIT_CODES}"))]
 pub(crate) struct TrainArgs {
-    /// A recipe's name (simplenet, small-resnet, airnet94) or a TOML file
+    /// A recipe's name (simplenet, small-resnet, small-resnet-94, airnet94) or a TOML file
     #[arg(
         long,
         value_name = "NAME|FILE",
@@ -412,7 +412,7 @@ pub(crate) struct ModelsArgs {
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// A recipe's name, which is its network's (simplenet, small-resnet, airnet94), or a TOML file
+    /// A recipe's name (simplenet, small-resnet, small-resnet-94, airnet94) or a TOML file
     #[arg(long, visible_alias = "model", value_name = "NAME|FILE", default_value = "small-resnet")]
     pub(crate) recipe: String,
     /// Change one recipe key, for example convolution=direct; may be repeated

@@ -7,9 +7,10 @@ use anyhow::{Context, bail};
 use cifar_train::Recipe;
 
 /// Name and text of each recipe in `models/`.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("simplenet", include_str!("../../../models/simplenet.toml")),
     ("small-resnet", include_str!("../../../models/small-resnet.toml")),
+    ("small-resnet-94", include_str!("../../../models/small-resnet-94.toml")),
     ("airnet94", include_str!("../../../models/airnet94.toml")),
 ];
 

@@ -15,7 +15,7 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_CODES)]
 pub(crate) struct DoctorArgs {
-    /// A recipe's name (simplenet, small-resnet, airnet94) or a TOML file
+    /// A recipe's name (simplenet, small-resnet, small-resnet-94, airnet94) or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "small-resnet", conflicts_with = "run")]
     pub(crate) recipe: String,
     /// Change one recipe key; may be repeated

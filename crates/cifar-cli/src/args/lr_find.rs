@@ -7,7 +7,7 @@ use super::{ComputeArgs, PictureFormat, SourceArgs};
 /// Arguments of `lr-find`.
 #[derive(Debug, Args)]
 pub(crate) struct LrFindArgs {
-    /// A recipe's name (simplenet, small-resnet, airnet94) or a TOML file
+    /// A recipe's name (simplenet, small-resnet, small-resnet-94, airnet94) or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "small-resnet")]
     pub(crate) recipe: String,
     /// Change one recipe key; may be repeated
