@@ -17,9 +17,11 @@ use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
 mod panels;
+mod places;
 
 use panels::lanes;
 pub(crate) use panels::{depth_of, join_rows, pack_panels, panel_width, panels_len};
+pub(crate) use places::{PlaceTable, Places};
 
 /// Rows of a panel are worked on in multiples of this, which every instruction set's tile divides.
 pub(crate) const ROW_STEP: usize = 24;
@@ -42,54 +44,6 @@ pub struct Epilogue<'a> {
     pub bias: Option<&'a [f32]>,
     /// `max(·, 0)` at the end; a NaN stays NaN.
     pub relu: bool,
-}
-
-/// Places in a matrix, and a bound that none is beyond: it is looked for once, however many products
-/// use them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Places<'a> {
-    at: &'a [usize],
-    /// At least the largest.
-    bound: usize,
-}
-
-impl<'a> Places<'a> {
-    pub(crate) fn new(at: &'a [usize]) -> Self {
-        Self { at, bound: at.iter().copied().max().unwrap_or(0) }
-    }
-
-    /// Some of them.
-    pub(crate) fn part(self, range: Range<usize>) -> Self {
-        Self { at: &self.at[range], ..self }
-    }
-
-    pub(crate) fn len(self) -> usize {
-        self.at.len()
-    }
-}
-
-/// [`Places`] to be kept.
-#[derive(Debug)]
-pub(crate) struct PlaceTable {
-    at: Vec<usize>,
-    bound: usize,
-}
-
-impl FromIterator<usize> for PlaceTable {
-    fn from_iter<I: IntoIterator<Item = usize>>(places: I) -> Self {
-        let at: Vec<usize> = places.into_iter().collect();
-        Self { bound: Places::new(&at).bound, at }
-    }
-}
-
-impl PlaceTable {
-    pub(crate) fn all(&self) -> Places<'_> {
-        Places { at: &self.at, bound: self.bound }
-    }
-
-    pub(crate) fn as_slice(&self) -> &[usize] {
-        &self.at
-    }
 }
 
 /// The left matrix of a product, and where each of its rows goes. A row is made of runs of factors,
@@ -135,12 +89,12 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
     }
     assert_eq!(starts.len(), targets.len(), "product: one target a row");
     assert_eq!(n_runs * run_len, b.depth, "product: rows and panels of different depth");
-    let last_run = starts.bound + n_runs.saturating_sub(1) * run_stride;
+    let last_run = starts.bound() + n_runs.saturating_sub(1) * run_stride;
     assert!(last_run + run_len <= a.len(), "product: too few values on the left");
     let end = (n_panels - 1) * b.stride + b.depth * panel_width(isa, b.columns);
     assert!(end <= b.values.len(), "product: too few values on the right");
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == b.columns), "product: one bias a column");
-    assert!(targets.bound + b.columns <= out.len(), "product: a row ends outside the output");
+    assert!(targets.bound() + b.columns <= out.len(), "product: a row ends outside the output");
     // SAFETY: by the assertions every row's runs lie in `a`, every panel has `depth` rows and every
     // target `columns` values of `out`.
     unsafe {
@@ -170,7 +124,7 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
 ) {
     let width = V * S::LANES;
     let (a, n_rows, out) = (rows.a.as_ptr(), rows.targets.len(), out.as_mut_ptr());
-    let (starts, targets) = (rows.starts.at, rows.targets.at);
+    let (starts, targets) = (rows.starts.at(), rows.targets.at());
     for block in 0..b.columns.div_ceil(width) {
         let start = block * width;
         let n = width.min(b.columns - start);
@@ -398,7 +352,7 @@ pub(crate) fn products_of_columns<F: Factor>(
         return;
     }
     if starts.len() > 0 {
-        let furthest = starts.bound + offsets.bound;
+        let furthest = starts.bound() + offsets.bound();
         assert!(furthest < factors.len(), "product: too few values on the left");
     }
     // SAFETY: by the assertions every tile finds its values.
@@ -430,7 +384,7 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
 ) {
     let (width, depth) = (V * S::LANES, a.starts.len());
     let (rows, blocks) = (a.offsets.len(), columns.div_ceil(width));
-    let (starts, places) = (a.starts.at, a.offsets.at);
+    let (starts, places) = (a.starts.at(), a.offsets.at());
     for block in 0..blocks {
         for tile in 0..rows.div_ceil(M) {
             // Rows beyond the last repeat it; their sums are not looked at.

@@ -11,7 +11,7 @@ use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Panels, PlaceTable, Places, Rows, depth_of, pack_panels, panels_len, products_of_rows,
+    self, Panels, PlaceTable, Rows, depth_of, pack_panels, panels_len, products_of_rows,
 };
 use crate::isa::Isa;
 
@@ -83,44 +83,30 @@ pub(super) fn forward<E: Element>(
     let window = Window::forward(conv);
     let (k, (rows, columns)) = (conv.out_channels, window.grid);
     let group_k = conv.of_one_group().out_channels;
-    let groups: Vec<_> = packed
-        .chunks_exact(packed.len() / conv.groups)
-        .enumerate()
-        .map(|(group, packed)| {
-            let window = window.clone().of_group(group);
-            let filters = panels::<E>(isa, packed, &window, group_k);
-            (window, filters, group * group_k)
-        })
-        .collect();
     let n_images = x.len() / conv.in_len();
     let images = images_at_a_time(&window);
     // Bands of rows where there are few images.
     let bands = MIN_TASKS.div_ceil(n_images).min(rows);
     let band = if bands > 1 && images == 1 { rows.div_ceil(bands) } else { rows };
-    let pixels = |grid_rows: &Range<usize>, first: usize| {
-        Pixels::new::<E>(&window, grid_rows, |row, column| (row * columns + column) * k + first)
-    };
-    let whole: Vec<Pixels> = match band == rows {
-        true => groups.iter().map(|(.., first)| pixels(&(0..rows), *first)).collect(),
-        false => Vec::new(),
-    };
+    let groups: Vec<_> = packed
+        .chunks_exact(packed.len() / conv.groups)
+        .enumerate()
+        .map(|(group, packed)| {
+            let (window, first) = (window.clone().of_group(group), group * group_k);
+            let filters = panels::<E>(isa, packed, &window, group_k);
+            let target = |row: usize, column: usize| (row * columns + column) * k + first;
+            let pixels = Pixels::new::<E>(&window, band, target);
+            (window, filters, first, pixels)
+        })
+        .collect();
     let tasks = y.par_chunks_mut(images * conv.out_len()).zip(x.par_chunks(images * conv.in_len()));
     tasks.for_each(|(y, x)| {
         let band_len = if band < rows { band * columns * k } else { y.len() };
         y.par_chunks_mut(band_len).enumerate().for_each(|(at, y)| {
             let grid_rows = at * band..rows.min((at + 1) * band);
-            for (group, (window, filters, first)) in groups.iter().enumerate() {
+            for (window, filters, first, pixels) in &groups {
                 let bias = epilogue.bias.map(|bias| &bias[*first..][..filters.columns]);
-                let epilogue = Epilogue { bias, ..epilogue };
-                let of_band;
-                let pixels = match whole.get(group) {
-                    Some(pixels) => pixels,
-                    None => {
-                        of_band = pixels(&grid_rows, *first);
-                        &of_band
-                    }
-                };
-                let out = (&mut *y, conv.out_len());
+                let (epilogue, out) = (Epilogue { bias, ..epilogue }, (&mut *y, conv.out_len()));
                 multiply(isa, window, x, &grid_rows, pixels, *filters, epilogue, out);
             }
         });
@@ -143,25 +129,25 @@ fn panels<'a, E: Element>(
     Panels { values: packed, stride: depth * gemm::panel_width(isa, columns), depth, columns }
 }
 
-/// Where what the window sees of each pixel begins in an image's frame, and where the pixel's result
-/// begins, for some rows of the grid; the same for every image.
+/// Where what the window sees of each pixel begins in a frame of some rows of the grid, and where the
+/// pixel's result begins; the same for as many rows anywhere, of every image.
 struct Pixels {
     starts: PlaceTable,
     targets: PlaceTable,
 }
 
 impl Pixels {
-    /// `target(row, column)`: where a pixel's result begins, `row` counted from the first of
-    /// `grid_rows`.
+    /// Those of `n_rows`. `target(row, column)`: where a pixel's result begins, `row` counted from the
+    /// first.
     fn new<E: Element>(
         window: &Window,
-        grid_rows: &Range<usize>,
+        n_rows: usize,
         target: impl Fn(usize, usize) -> usize,
     ) -> Self {
-        let frame = frame::<E>(window, grid_rows);
-        let rows = || 0..grid_rows.len();
-        let starts = rows().flat_map(|row| window.starts(&frame, row));
-        let targets = rows().flat_map(|row| (0..window.grid.1).map(move |column| (row, column)));
+        let frame = frame::<E>(window, &(0..n_rows));
+        let starts = (0..n_rows).flat_map(|row| window.starts(&frame, row));
+        let targets =
+            (0..n_rows).flat_map(|row| (0..window.grid.1).map(move |column| (row, column)));
         Self {
             starts: starts.map(|start| start / E::Factor::VALUES).collect(),
             targets: targets.map(|(row, column)| target(row, column)).collect(),
@@ -174,7 +160,7 @@ fn frame<E: Element>(window: &Window, grid_rows: &Range<usize>) -> Frame {
 }
 
 /// What the window sees from some rows of the grid of whole `images`, times `filters`; `pixels` are
-/// those of these rows. The results of one image begin `out_len` after those of the one before.
+/// those of as many rows or more. The results of one image begin `out_len` after those of the one before.
 #[expect(clippy::too_many_arguments, reason = "two matrices, a result and where each begins")]
 fn multiply<E: Element>(
     isa: Isa,
@@ -193,29 +179,17 @@ fn multiply<E: Element>(
     window.with_frames(images, &frame, |frames, image_stride| {
         let (a, (n_runs, run_stride, run_len)) = (factors(frames), window.runs(&frame));
         let runs = (n_runs, run_stride / n_values, run_len / n_values);
-        if n_images == 1 {
-            let (starts, targets) = (pixels.starts.all(), pixels.targets.all());
-            for first in (0..starts.len()).step_by(MAX_PIXELS) {
-                let part = first..starts.len().min(first + MAX_PIXELS);
-                let (starts, targets) = (starts.part(part.clone()), targets.part(part));
-                let rows = Rows { a, starts, runs, targets };
-                products_of_rows(isa, rows, filters, epilogue, out);
-            }
-            return;
+        let n_pixels = grid_rows.len() * window.grid.1;
+        // Those of several images at once where each has few.
+        let mut room = ([0; MAX_PIXELS], [0; MAX_PIXELS]);
+        let (distance, pixels) = (image_stride / n_values, (&pixels.starts, &pixels.targets));
+        let starts = pixels.0.first(n_pixels).repeated(n_images, distance, &mut room.0);
+        let targets = pixels.1.first(n_pixels).repeated(n_images, out_len, &mut room.1);
+        for first in (0..starts.len()).step_by(MAX_PIXELS) {
+            let part = first..starts.len().min(first + MAX_PIXELS);
+            let (starts, targets) = (starts.part(part.clone()), targets.part(part));
+            products_of_rows(isa, Rows { a, starts, runs, targets }, filters, epilogue, out);
         }
-        // Several that have few pixels each: all at once.
-        let (starts, targets) = (pixels.starts.as_slice(), pixels.targets.as_slice());
-        let (mut all_starts, mut all_targets) = ([0; MAX_PIXELS], [0; MAX_PIXELS]);
-        let places = all_starts.chunks_exact_mut(starts.len().max(1));
-        let places = places.zip(all_targets.chunks_exact_mut(starts.len().max(1)));
-        for (image, (own_starts, own_targets)) in places.enumerate().take(n_images) {
-            let (from, to) = (image * image_stride / n_values, image * out_len);
-            own_starts.iter_mut().zip(starts).for_each(|(own, start)| *own = from + start);
-            own_targets.iter_mut().zip(targets).for_each(|(own, target)| *own = to + target);
-        }
-        let n = n_images * starts.len();
-        let (starts, targets) = (Places::new(&all_starts[..n]), Places::new(&all_targets[..n]));
-        products_of_rows(isa, Rows { a, starts, runs, targets }, filters, epilogue, out);
     });
 }
 
@@ -325,7 +299,7 @@ pub(super) fn input_gradient<E: Element>(
             let pixels = match window.depth(1) {
                 // No window ever met these pixels.
                 0 => None,
-                _ => Some(Pixels::new::<E>(&window, &(0..window.grid.0), target)),
+                _ => Some(Pixels::new::<E>(&window, window.grid.0, target)),
             };
             Some((first, phase, window, &packed[*start - len..*start], pixels))
         })

@@ -11,8 +11,8 @@ use crate::buffer::{Plain, factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, PlaceTable, Places, pack_panels, panel_width, panels_len, products_of_columns,
-    sums_at, sums_len,
+    self, Columns, PlaceTable, pack_panels, panel_width, panels_len, products_of_columns, sums_at,
+    sums_len,
 };
 use crate::isa::Isa;
 
@@ -143,47 +143,37 @@ impl Sums {
             let images = self.images;
             let groups = x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len()));
             groups.for_each(|(x, dy)| {
-                // `pixel`: of the first of its images, the result that a row belongs to.
-                let mut multiply =
-                    |a: &[E::Factor], starts: Places<'_>, pixel: &dyn Fn(usize) -> usize| {
-                        let a = Columns { a, starts, offsets: self.offsets.all() };
-                        if packed {
-                            let dy = factors(&dy[pixel(0) * k..][..starts.len() * k]);
-                            products_of_columns(isa, a, dy, k, add, sums);
-                        } else {
-                            let panels = &mut panels[..panels_len(isa, starts.len(), k)];
-                            let row = |r: usize| {
-                                let pixel = pixel(r / n_values) + r % n_values * grid_len;
-                                let at = pixel * conv.out_channels + group * k;
-                                dy.get(at..at + k).unwrap_or(&zeros)
-                            };
-                            pack_panels(isa, (starts.len() * n_values, k), row, panels);
-                            products_of_columns(isa, a, panels, k, add, sums);
-                        }
-                        add = true;
-                    };
                 window.with_factor_frames(isa, x, &self.frame, |a, distance| {
                     self.blocks.with(a, |a| {
                         let n_factors = (x.len() / conv.in_len()).div_ceil(n_values);
-                        if n_factors == 1 {
-                            let starts = self.starts.all();
-                            for first in (0..grid_len).step_by(self.at_a_time) {
-                                let part = first..grid_len.min(first + self.at_a_time);
-                                multiply(a, starts.part(part), &|r| first + r);
+                        // Those of several images at once where each has few.
+                        let mut room = [0; MAX_PIXELS];
+                        let distance = self.blocks.start(distance);
+                        let all = self.starts.all().repeated(n_factors, distance, &mut room);
+                        for first in (0..all.len()).step_by(self.at_a_time) {
+                            let starts = all.part(first..all.len().min(first + self.at_a_time));
+                            // Of the first of its images, the result that a row belongs to.
+                            let pixel = |r: usize| {
+                                let at = first + r;
+                                at / grid_len * n_values * grid_len + at % grid_len
+                            };
+                            let n = starts.len();
+                            let a = Columns { a, starts, offsets: self.offsets.all() };
+                            if packed {
+                                let dy = factors(&dy[pixel(0) * k..][..n * k]);
+                                products_of_columns(isa, a, dy, k, add, sums);
+                            } else {
+                                let panels = &mut panels[..panels_len(isa, n, k)];
+                                let row = |r: usize| {
+                                    let pixel = pixel(r / n_values) + r % n_values * grid_len;
+                                    let at = pixel * conv.out_channels + group * k;
+                                    dy.get(at..at + k).unwrap_or(&zeros)
+                                };
+                                pack_panels(isa, (n * n_values, k), row, panels);
+                                products_of_columns(isa, a, panels, k, add, sums);
                             }
-                            return;
+                            add = true;
                         }
-                        // Images of few pixels: all of them at once.
-                        let mut starts = [0; MAX_PIXELS];
-                        for (images, starts) in
-                            starts.chunks_exact_mut(grid_len).enumerate().take(n_factors)
-                        {
-                            let from = self.blocks.start(images * distance);
-                            let own = starts.iter_mut().zip(self.starts.as_slice());
-                            own.for_each(|(to, start)| *to = from + start);
-                        }
-                        let starts = Places::new(&starts[..n_factors * grid_len]);
-                        multiply(a, starts, &|r| r / grid_len * n_values * grid_len + r % grid_len);
                     });
                 });
             });
