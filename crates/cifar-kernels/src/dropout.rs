@@ -7,16 +7,14 @@
 use rayon::prelude::*;
 
 use crate::element::Element;
-use crate::random::{GOLDEN, split_mix64};
+use crate::random::{GOLDEN, split_mix64, unit};
 
 /// What a value is multiplied by: 0 with probability `p`, in `0..1`, else `1 / (1 - p)`, so that the
 /// mean stays, as `torch.nn.functional.dropout` has it. `at`: its index in an image `(C, H, W)`.
 #[inline]
 pub fn factor(p: f64, key: u64, at: usize) -> f32 {
     let draw = split_mix64(key.wrapping_add((at as u64).wrapping_mul(GOLDEN)));
-    // Uniform in `0..1`, from the 53 highest bits.
-    let unit = (draw >> 11) as f64 / (1u64 << 53) as f64;
-    if unit < p { 0.0 } else { (1.0 / (1.0 - p)) as f32 }
+    if unit(draw) < p { 0.0 } else { (1.0 / (1.0 - p)) as f32 }
 }
 
 /// Multiplies each of `values`, `(N, H, W, C)`, by its [`factor`]; `keys`: one for each image. A NaN
@@ -25,17 +23,11 @@ pub fn factor(p: f64, key: u64, at: usize) -> f32 {
 /// # Panics
 /// If `values` are not as many whole images, or pixels, as there are keys and channels for.
 pub fn apply<E: Element>(p: f64, keys: &[u64], channels: usize, values: &mut [E]) {
-    if values.is_empty() && keys.is_empty() {
-        return;
-    }
-    let fits = !keys.is_empty() && values.len().is_multiple_of(keys.len() * channels);
+    let image_len = values.len().checked_div(keys.len()).unwrap_or(0);
+    let fits = keys.len() * image_len == values.len() && image_len.is_multiple_of(channels);
     assert!(fits, "dropout: {} values for {} keys", values.len(), keys.len());
-    let image_len = values.len() / keys.len();
-    if image_len == 0 {
-        return;
-    }
     let n_pixels = image_len / channels;
-    values.par_chunks_mut(image_len).zip(keys).for_each(|(image, &key)| {
+    values.par_chunks_mut(image_len.max(1)).zip(keys).for_each(|(image, &key)| {
         for (pixel, values) in image.chunks_exact_mut(channels).enumerate() {
             for (channel, value) in values.iter_mut().enumerate() {
                 let factor = factor(p, key, channel * n_pixels + pixel);

@@ -12,3 +12,9 @@ pub fn split_mix64(x: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+/// A drawn number as one uniform in `0..1`, from its 53 highest bits.
+#[inline]
+pub fn unit(draw: u64) -> f64 {
+    (draw >> 11) as f64 / (1u64 << 53) as f64
+}

@@ -1,6 +1,7 @@
 //! First weights that are the same on every machine.
 
 use candle_core::{DType, Device, Result, Tensor};
+use cifar_kernels::random::{GOLDEN, split_mix64, unit};
 use cifar_net::{Init, ParameterSpec};
 
 /// The first value of a tensor: PyTorch's default distribution, drawn by our own generator.
@@ -59,7 +60,7 @@ fn divide_by_std(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v = (f64::from(*v) / std) as f32);
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
+/// A stream of SplitMix64.
 struct Draws(u64);
 
 impl Draws {
@@ -73,16 +74,14 @@ impl Draws {
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        let drawn = split_mix64(self.0);
+        self.0 = self.0.wrapping_add(GOLDEN);
+        drawn
     }
 
-    /// Uniform in `0..1`, from the 53 highest bits.
+    /// Uniform in `0..1`.
     fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        unit(self.next())
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         name: "cifar-models",
-        may_use: &["cifar-files", "cifar-pickle", "cifar-net"],
+        may_use: &["cifar-files", "cifar-kernels", "cifar-pickle", "cifar-net"],
         externals: Externals::Any,
         because: "models are graphs and weights; they know no files of images and no training",
     },
