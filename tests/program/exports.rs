@@ -20,10 +20,8 @@ fn manifest(place: &Place, file: &str) -> Value {
 
 /// What is in the place besides data and run.
 fn files(place: &Place) -> Vec<String> {
-    let entries = fs::read_dir(place.path(".")).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<_> = names.filter(|name| name != "data" && name != "run").collect();
-    names.sort();
+    let mut names = cifar_testkit::names_in(&place.path("."));
+    names.retain(|name| name != "data" && name != "run");
     names
 }
 

@@ -1,8 +1,10 @@
 //! A disk that is full. What was saved before stays whole.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+
+use cifar_testkit::names_in;
 
 use crate::place::Place;
 
@@ -39,15 +41,6 @@ impl Drop for SmallDisk {
     }
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
-}
-
 #[test]
 fn a_checkpoint_that_does_not_fit_leaves_the_last_one_whole() {
     let place = Place::new();
@@ -68,9 +61,9 @@ fn a_checkpoint_that_does_not_fit_leaves_the_last_one_whole() {
     let momentum = ["--set", "optimizer.momentum=0.9", "--set", "checkpoint-every=2"];
     let ran = place.run(&[&train[..], &momentum].concat());
     ran.refused(&["disk/run/checkpoints", "No space left", "free space", "resume"]);
-    assert_eq!(names(&disk.path.join("run/checkpoints")), ["last"]);
+    assert_eq!(names_in(&disk.path.join("run/checkpoints")), ["last"]);
     assert_eq!(
-        names(&disk.path.join("run/checkpoints/last")),
+        names_in(&disk.path.join("run/checkpoints/last")),
         ["example_losses.safetensors", "model.safetensors", "optimizer.safetensors", "state.json"]
     );
     place.run(&["eval", "--run", "disk/run"]).ok();
@@ -84,5 +77,5 @@ fn a_run_on_a_full_disk_is_not_begun() {
     let ran =
         place.run(&["train", "--recipe", "simplenet", "--batch-size", "20", "--out", "disk/run"]);
     ran.refused(&["cannot", "disk", "No space left"]);
-    assert_eq!(names(&disk.path), ["filler"]);
+    assert_eq!(names_in(&disk.path), ["filler"]);
 }

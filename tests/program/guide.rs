@@ -118,11 +118,11 @@ fn chapters() -> Vec<(String, String)> {
     let mut listed = names.clone();
     listed.sort();
     let folder = docs.join("guide");
-    let entries = fs::read_dir(&folder).unwrap();
-    let mut written: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    written.sort();
-    assert_eq!(listed, written, "SUMMARY.md lists each file of docs/guide once");
+    assert_eq!(
+        listed,
+        cifar_testkit::names_in(&folder),
+        "SUMMARY.md lists each file of docs/guide once"
+    );
     let read = |name: String| {
         let text = fs::read_to_string(folder.join(&name)).unwrap();
         (name, text)

@@ -72,16 +72,10 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Expo
 
 #[cfg(test)]
 mod tests {
+    use cifar_testkit::names_in;
+
     use super::*;
     use crate::{Comparison, Dtype, Format, Subject, Tolerance, test_models};
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
 
     #[test]
     fn a_draft_that_is_not_placed_leaves_nothing_behind() {
@@ -91,7 +85,7 @@ mod tests {
         let draft = Draft::write(&path, b"bytes").unwrap();
         assert_eq!(draft.read_back().unwrap(), b"bytes");
         drop(draft);
-        assert_eq!(names(folder.path()), ["model.pt"]);
+        assert_eq!(names_in(folder.path()), ["model.pt"]);
         assert_eq!(fs::read(&path).unwrap(), b"the old one");
     }
 
@@ -107,7 +101,7 @@ mod tests {
         let metadata = test_models::metadata();
         let manifest = Manifest::new(Format::TorchScript, b"bytes", &subject, &metadata, check);
         Draft::write(&path, b"bytes").unwrap().place(&manifest).unwrap();
-        assert_eq!(names(folder.path()), ["model.pt", "model.pt.manifest.json"]);
+        assert_eq!(names_in(folder.path()), ["model.pt", "model.pt.manifest.json"]);
         let found = Manifest::read(&path).unwrap();
         assert_eq!(found, manifest);
         found.vouch_for(b"bytes").unwrap();

@@ -84,6 +84,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Writes `bytes` to `path` and to the disk, for a folder that will take its own place whole: a failure
+/// may leave a part of them.
+///
+/// # Errors
+/// A full disk, a folder that is missing or cannot be written to.
+pub fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 /// The folder that `path` lies in; the parent of a bare file name is empty and means the current one.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

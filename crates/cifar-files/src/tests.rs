@@ -1,14 +1,8 @@
 use std::fs;
 
-use super::*;
+use cifar_testkit::names_in;
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
+use super::*;
 
 #[test]
 fn a_file_is_replaced_at_once_and_nothing_else_is_left() {
@@ -19,10 +13,10 @@ fn a_file_is_replaced_at_once_and_nothing_else_is_left() {
     file.write_all(b"new").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"old");
     assert_eq!(fs::read(file.hidden()).unwrap(), b"new");
-    assert!(names(folder.path())[0].starts_with(".figures."));
+    assert!(names_in(folder.path())[0].starts_with(".figures."));
     file.commit().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"new");
-    assert_eq!(names(folder.path()), ["figures"]);
+    assert_eq!(names_in(folder.path()), ["figures"]);
 }
 
 #[test]
@@ -38,7 +32,7 @@ fn what_is_not_committed_leaves_nothing() {
     fs::create_dir(&taken).unwrap();
     write(&taken, b"new").unwrap_err();
     write(&folder.path().join("none/figures"), b"new").unwrap_err();
-    assert_eq!(names(folder.path()), ["figures", "taken"]);
+    assert_eq!(names_in(folder.path()), ["figures", "taken"]);
     assert_eq!(fs::read(&path).unwrap(), b"old");
 }
 
@@ -54,7 +48,7 @@ fn writers_of_one_path_do_not_mix_their_bytes() {
     });
     let found = fs::read(&path).unwrap();
     assert!(found.len() == 100_000 && found.iter().all(|byte| *byte == found[0]));
-    assert_eq!(names(folder.path()), ["figures"]);
+    assert_eq!(names_in(folder.path()), ["figures"]);
 }
 
 #[cfg(unix)]

@@ -18,6 +18,20 @@ pub use cargo::cargo;
 use picture::{PICTURE_LEN, paint};
 pub use random::Random;
 
+/// The names of what is in a folder, in order.
+///
+/// # Panics
+/// If the folder cannot be read or a name is no text.
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let name = |entry: io::Result<fs::DirEntry>| {
+        entry.expect("read an entry").file_name().into_string().expect("a name that is text")
+    };
+    let mut names: Vec<String> = entries.map(name).collect();
+    names.sort();
+    names
+}
+
 /// Name of the folder of the official binary version.
 pub const FOLDER: &str = "cifar-10-batches-bin";
 

@@ -207,7 +207,8 @@ fn write_snapshot(dir: &Path, snapshot: &Snapshot) -> Result<(), CheckpointError
     let path = dir.join(STATE);
     let json = serde_json::to_vec_pretty(&snapshot.state)
         .map_err(|e| CheckpointError::Damaged { path: path.clone(), reason: e.to_string() })?;
-    write(&path, &json)
+    write(&path, &json)?;
+    sync_dir(dir)
 }
 
 fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), CheckpointError> {
@@ -247,7 +248,7 @@ fn read_state(path: &Path) -> Result<TrainState, CheckpointError> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    cifar_files::write(path, bytes).map_err(io_error("write", path))
+    cifar_files::write_in_place(path, bytes).map_err(io_error("write", path))
 }
 
 fn sync_dir(dir: &Path) -> Result<(), CheckpointError> {

@@ -95,7 +95,8 @@ impl RunFolder {
             .tempdir_in(parent)
             .map_err(io_error("create a folder in", parent))?;
         let written = fresh.path().join(CONFIG);
-        cifar_files::write(&written, config.as_bytes()).map_err(io_error("write", &written))?;
+        cifar_files::write_in_place(&written, config.as_bytes())
+            .map_err(io_error("write", &written))?;
         // A temporary folder is private; a run is as open as any other new folder of the user's.
         share(fresh.path(), parent);
         fs::rename(fresh.path(), path).map_err(io_error("create", path))?;

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cifar_testkit::names_in;
 use md5::{Digest, Md5};
 use tempfile::TempDir;
 
@@ -97,8 +98,8 @@ impl World {
         let mut names: Vec<String> = (0..BATCH_NAMES.len()).map(batch_file).collect();
         names.push("batches.meta.txt".to_owned());
         names.sort();
-        assert_eq!(list(&self.folder()), names);
-        assert_eq!(list(&self.options.data_dir), ["cifar-10-batches-bin"]);
+        assert_eq!(names_in(&self.folder()), names);
+        assert_eq!(names_in(&self.options.data_dir), ["cifar-10-batches-bin"]);
     }
 }
 
@@ -125,12 +126,4 @@ fn md5_of(bytes: &[u8]) -> String {
 /// An error and what caused it, in one line.
 fn text_of(error: &FetchError) -> String {
     super::error::chain(error)
-}
-
-fn list(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }

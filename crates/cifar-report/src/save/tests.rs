@@ -1,4 +1,4 @@
-use std::fs;
+use cifar_testkit::names_in;
 
 use super::*;
 use crate::canvas::Canvas;
@@ -9,14 +9,6 @@ fn picture(seed: u8) -> Drawing {
     let mut canvas = Canvas::new("", 40, 30);
     canvas.fill(Rect::new(u32::from(seed), 3, 5, 8), DATA);
     canvas.into_drawing()
-}
-
-fn files(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -31,7 +23,7 @@ fn saves_what_can_be_read_back_and_nothing_else() {
         picture(2).to_image(),
         "the old picture is replaced"
     );
-    assert_eq!(files(folder.path()), ["picture.png"]);
+    assert_eq!(names_in(folder.path()), ["picture.png"]);
 }
 
 #[test]
@@ -42,7 +34,7 @@ fn a_missing_folder_is_named() {
     assert!(matches!(error, ReportError::MissingFolder { .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(path.to_str().unwrap()) && text.contains("create it first"), "{text}");
-    assert_eq!(files(folder.path()), [""; 0]);
+    assert_eq!(names_in(folder.path()), [""; 0]);
 }
 
 #[test]
@@ -52,7 +44,7 @@ fn a_path_that_is_a_folder_is_refused() {
         let error = picture(0).save(path, Format::Png).unwrap_err();
         assert!(matches!(error, ReportError::IsFolder { .. }), "{error:?}");
     }
-    assert_eq!(files(folder.path()), [""; 0]);
+    assert_eq!(names_in(folder.path()), [""; 0]);
 }
 
 #[test]
@@ -63,5 +55,5 @@ fn a_failed_write_leaves_nothing_behind() {
     let error = picture(0).save(&path, Format::Png).unwrap_err();
     assert!(matches!(error, ReportError::Write { .. }), "{error:?}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
-    assert_eq!(files(folder.path()), [""; 0]);
+    assert_eq!(names_in(folder.path()), [""; 0]);
 }

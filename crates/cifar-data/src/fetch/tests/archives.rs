@@ -81,9 +81,9 @@ fn assert_refused(bytes: &[u8], expected: &str) {
     let _archive = name_archive(&mut world, bytes);
     let text = text_of(&world.fetch().unwrap_err());
     assert!(text.contains("local.tar.gz") && text.contains(expected), "{text}");
-    for name in list(world.data_dir.path()) {
+    for name in names_in(world.data_dir.path()) {
         assert_eq!(name, "cifar-10-batches-bin");
-        for name in list(&world.folder()) {
+        for name in names_in(&world.folder()) {
             let i = (0..BATCH_NAMES.len()).find(|i| batch_file(*i) == name).expect("only batches");
             assert_eq!(fs::read(world.batch(i)).unwrap(), world.batches[i], "{name}");
         }

@@ -40,11 +40,11 @@ fn data_that_are_there_are_left_alone() {
     let mut world = World::new();
     world.place();
     world.options.download = false;
-    let before = list(&world.folder());
+    let before = names_in(&world.folder());
     let expected = Fetched { source: ServedBy::Disk, path: world.folder() };
     assert_eq!(world.fetch().unwrap(), expected);
-    assert_eq!(list(&world.folder()), before);
-    assert_eq!(list(&world.options.data_dir), ["cifar-10-batches-bin"]);
+    assert_eq!(names_in(&world.folder()), before);
+    assert_eq!(names_in(&world.options.data_dir), ["cifar-10-batches-bin"]);
 
     // The folder of the batches may be named itself.
     world.options.data_dir = world.folder();
@@ -69,7 +69,7 @@ fn an_archive_in_the_place_of_the_folder_is_left_as_it_is() {
     fs::write(&inside, &bytes).unwrap();
     world.options.data_dir = folder.path().to_owned();
     assert_eq!(world.fetch().unwrap(), expected_in(&inside));
-    assert_eq!(list(folder.path()), ["cifar-10-binary.tar.gz"]);
+    assert_eq!(names_in(folder.path()), ["cifar-10-binary.tar.gz"]);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn without_data_and_network_the_error_says_what_to_do() {
     world.options.download = false;
     let text = text_of(&world.fetch().unwrap_err());
     assert!(text.contains("no CIFAR-10 in ") && text.contains("--archive FILE"), "{text}");
-    assert_eq!(list(world.data_dir.path()), Vec::<String>::new());
+    assert_eq!(names_in(world.data_dir.path()), Vec::<String>::new());
 
     world.place();
     fs::remove_file(world.batch(1)).unwrap();
@@ -208,9 +208,9 @@ fn a_full_disk_is_named_and_left_clean() {
         assert!(path.to_str().unwrap().ends_with(full_at), "{}", path.display());
         assert!(error.to_string().contains("free 400 MB"), "{error}");
         // Whole batches may stay, halves and downloads may not.
-        for name in list(disk.0.path()) {
+        for name in names_in(disk.0.path()) {
             assert_eq!(name, "cifar-10-batches-bin");
-            for name in list(&world.folder()) {
+            for name in names_in(&world.folder()) {
                 let i = (0..6).find(|i| batch_file(*i) == name).expect("only batches");
                 assert_eq!(fs::read(world.batch(i)).unwrap(), world.batches[i]);
             }

@@ -50,7 +50,7 @@ fn a_later_run_goes_on_where_an_earlier_one_broke() {
     });
     let text = text_of(&world.fetch().unwrap_err());
     assert!(text.contains("at byte 3000"), "{text}");
-    assert_eq!(list(world.data_dir.path()), [".download"]);
+    assert_eq!(names_in(world.data_dir.path()), [".download"]);
     assert_eq!(world.fetch().unwrap().source, ServedBy::Toronto);
     world.assert_whole();
     assert_eq!(server.requests()[3], request(Some("bytes=3000-")));
@@ -117,8 +117,8 @@ fn a_download_that_is_damaged_twice_is_given_up() {
     let text = text_of(&world.fetch().unwrap_err());
     assert!(text.contains("damaged"), "{text}");
     assert_eq!(server.requests(), [request(None), request(None)]);
-    assert_eq!(list(world.data_dir.path()), ["cifar-10-batches-bin"]);
-    for name in list(&world.folder()) {
+    assert_eq!(names_in(world.data_dir.path()), ["cifar-10-batches-bin"]);
+    for name in names_in(&world.folder()) {
         let i = (0..BATCH_NAMES.len()).find(|i| batch_file(*i) == name).expect("only batches");
         assert_eq!(std::fs::read(world.batch(i)).unwrap(), world.batches[i], "{name}");
     }
@@ -139,7 +139,7 @@ fn every_source_that_failed_is_named_with_its_reason() {
     ] {
         assert!(text.contains(part), "{part} is missing in: {text}");
     }
-    assert_eq!(list(world.data_dir.path()), Vec::<String>::new());
+    assert_eq!(names_in(world.data_dir.path()), Vec::<String>::new());
 }
 
 #[test]
