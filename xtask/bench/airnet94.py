@@ -11,23 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from cifar10 import TEST, TRAIN, load
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
 from reference import AirNet94, Group, Muon, whitening  # noqa: E402
 
 EPOCHS, BATCH, WHITENING_EPOCHS = 8, 2000, 3
-MEAN, STD = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]
-
-
-def load(folder, names):
-    """Normalised images (N, 3, 32, 32) and labels (N) of the official binary files."""
-    records = np.concatenate([np.fromfile(folder / name, np.uint8).reshape(-1, 3073) for name in names])
-    images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy()).float() / 255
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return (images - mean) / std, torch.from_numpy(records[:, 0].astype(np.int64))
 
 
 def initialise(model, images):
@@ -122,13 +113,13 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    images, labels = load(args.data, [f"data_batch_{i}.bin" for i in range(1, 6)])
+    images, labels = load(args.data, TRAIN)
     model = AirNet94().to(memory_format=torch.channels_last)
     initialise(model, images)
     begun = time.perf_counter()
     train(model, images, labels, args.max_steps)
     trained = time.perf_counter()
-    score = accuracy(model, *load(args.data, ["test_batch.bin"]))
+    score = accuracy(model, *load(args.data, TEST))
     print(
         json.dumps({
             "accuracy": score,

@@ -11,25 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from cifar10 import TRAIN, load
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "parity"))
 from reference import SmallResNet  # noqa: E402
 
 EPOCHS, BATCH, VALIDATION, PADDING = 10, 128, 5000, 4
-MEAN, STD = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]
-
-
-def load(folder):
-    """Normalised training images (N, 3, 32, 32) and labels (N) of the official binary files, in random order."""
-    names = [f"data_batch_{i}.bin" for i in range(1, 6)]
-    records = np.concatenate([np.fromfile(folder / name, np.uint8).reshape(-1, 3073) for name in names])
-    records = records[torch.randperm(len(records)).numpy()]
-    images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy()).float() / 255
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return (images - mean) / std, torch.from_numpy(records[:, 0].astype(np.int64))
 
 
 def augmented(padded):
@@ -58,7 +47,9 @@ def main():
             return torch.autocast("cpu", torch.bfloat16)
         return contextlib.nullcontext()
 
-    images, labels = load(args.data)
+    images, labels = load(args.data, TRAIN)
+    order = torch.randperm(len(images))
+    images, labels = images[order], labels[order]
     held_out = images[:VALIDATION].split(500), labels[:VALIDATION].split(500)
     images, labels = images[VALIDATION:], labels[VALIDATION:]
     padded = F.pad(images, (PADDING,) * 4)

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, value_parser};
 
 use crate::cifar::Cifar;
 use crate::{parity, process, workspace};
@@ -38,9 +38,9 @@ pub(crate) struct Arguments {
     /// images, with as many seeds as rounds: some twenty minutes each on two cores
     #[arg(long, group = "instead")]
     whole_run: bool,
-    /// Compare the losses of so many first epochs of SmallResNet's recipe instead of whole steps
-    #[arg(long, value_name = "N", group = "instead")]
-    first_epochs: Option<usize>,
+    /// Compare the losses of so many of the first of SmallResNet's ten epochs instead of whole steps
+    #[arg(long, value_name = "N", group = "instead", value_parser = value_parser!(u8).range(1..=10))]
+    first_epochs: Option<u8>,
     /// What values are stored in, on both sides
     #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32", requires = "first_epochs")]
     precision: String,
@@ -134,7 +134,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return whole_run::run(&cifar, &python, threads, arguments.rounds);
     }
     if let Some(n_epochs) = arguments.first_epochs {
-        return first_epochs::run(&cifar, &python, threads, n_epochs, &arguments.precision);
+        let (n_epochs, precision) = (n_epochs.into(), &arguments.precision);
+        return first_epochs::run(&cifar, &python, threads, n_epochs, precision);
     }
     let avx2 = arguments.avx2;
     let mut peer = Peer { python: &python, threads, avx2, compiles: true };
@@ -256,13 +257,15 @@ fn no_compiler(json: &str) -> Result<Option<String>> {
 
 fn figure(json: &str) -> Result<Figure> {
     let document: serde_json::Value = serde_json::from_str(json).context("read the figures")?;
-    let number =
-        |key: &str| document[key].as_f64().with_context(|| format!("no `{key}` in {json}"));
     Ok(Figure {
-        speed: number("images_per_second")?,
-        peak_bytes: number("peak_rss_bytes")?,
+        speed: number(&document, "images_per_second")?,
+        peak_bytes: number(&document, "peak_rss_bytes")?,
         limit_fraction: document["limit_fraction"].as_f64(),
     })
+}
+
+fn number(document: &serde_json::Value, key: &str) -> Result<f64> {
+    document[key].as_f64().with_context(|| format!("no `{key}` in {document}"))
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

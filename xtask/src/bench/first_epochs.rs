@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::keep_memory;
+use super::{keep_memory, number};
 use crate::cifar::{self, Cifar};
 use crate::{process, workspace};
 
@@ -102,10 +102,6 @@ fn their_epochs(said: &str) -> Result<Vec<Epoch>> {
         Ok(Epoch { loss: loss?, validation: validation?, secs: secs? })
     };
     said.lines().map(epoch).collect()
-}
-
-fn number(document: &Value, key: &str) -> Result<f64> {
-    document[key].as_f64().with_context(|| format!("no `{key}` in {document}"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cifar_metrics::Spread;
 use serde_json::Value;
 
-use super::{keep_memory, middle, sorted};
+use super::{keep_memory, middle, number, sorted};
 use crate::cifar::{self, Cifar};
 use crate::{process, workspace};
 
@@ -57,9 +57,7 @@ fn timed(side: &str, seed: &str, command: &mut Command, accuracy: &str) -> Resul
     let said = process::capture(command)?;
     let secs = begun.elapsed().as_secs_f64();
     let document: Value = serde_json::from_str(&said).context("read what the run wrote")?;
-    let number =
-        |key: &str| document[key].as_f64().with_context(|| format!("no `{key}` in {said}"));
-    let (accuracy, bytes) = (number(accuracy)?, number("peak_rss_bytes")?);
+    let (accuracy, bytes) = (number(&document, accuracy)?, number(&document, "peak_rss_bytes")?);
     println!("{side:<10}{seed:>6}{secs:>10.1}{:>11.2}%{:>10.0}", 100.0 * accuracy, bytes / 1e6);
     Ok(Run { secs, accuracy })
 }
