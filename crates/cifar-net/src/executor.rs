@@ -123,11 +123,9 @@ impl Executor {
     pub fn forward(&mut self, images: &[f32]) -> Result<&[f32]> {
         self.n_images = n_images(&self.name, self.input, images)?;
         let Self { planned, passes, logits, n_images, .. } = self;
-        let keys = match planned.plan.draws() {
-            true => image_keys(*n_images)?.to_vec(),
-            false => Vec::new(),
-        };
-        on_pool(|| passes.forward(planned, images, &keys, *n_images, logits))?;
+        let keys = planned.plan.draws().then(|| image_keys(*n_images)).transpose()?;
+        let keys = keys.as_deref().unwrap_or_default();
+        on_pool(|| passes.forward(planned, images, keys, *n_images, logits))?;
         Ok(&self.logits)
     }
 
