@@ -62,6 +62,7 @@ impl Activation {
 ///
 /// # Panics
 /// If the lengths differ.
+#[inline(never)]
 pub fn apply<E: Element>(
     activation: Option<Activation>,
     x: Option<&[E]>,
@@ -84,6 +85,7 @@ pub fn apply<E: Element>(
 ///
 /// # Panics
 /// If the lengths differ.
+#[inline(never)]
 pub fn gradient<E: Element>(activation: Activation, x: &[E], residual: Option<&[E]>, dy: &mut [E]) {
     assert_eq!(x.len(), dy.len(), "activation: lengths differ");
     assert!(residual.is_none_or(|r| r.len() == dy.len()), "activation: lengths differ");
@@ -102,6 +104,7 @@ pub fn gradient<E: Element>(activation: Activation, x: &[E], residual: Option<&[
 ///
 /// # Panics
 /// If the lengths differ.
+#[inline(never)]
 pub fn relu_gate<E: Element>(y: &[E], dy: &mut [E]) {
     // The result is above 0 exactly where the argument is.
     gradient(Activation::Relu, y, None, dy);

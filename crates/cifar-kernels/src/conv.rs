@@ -223,6 +223,7 @@ impl<E: Element> Filters<E> {
     ///
     /// # Panics
     /// If `conv` has a stride of 0, or groups that do not divide its channels.
+    #[inline(never)]
     pub fn new(conv: Conv2d, pass: Pass, algorithm: Algorithm) -> Self {
         conv.check();
         let depth = match pass {
@@ -246,6 +247,7 @@ impl<E: Element> Filters<E> {
     ///
     /// # Panics
     /// If its length is another.
+    #[inline(never)]
     pub fn pack(&mut self, weight: &[f32]) {
         assert_eq!(weight.len(), self.conv.weight_len(), "convolution: weights do not fit");
         let (isa, conv, packed) = (self.isa, &self.conv, &mut self.packed);
@@ -302,6 +304,7 @@ impl<E: Element> Filters<E> {
 ///
 /// # Panics
 /// If lengths do not fit, or `filters` are packed for the other pass.
+#[inline(never)]
 pub fn forward<E: Element>(filters: &Filters<E>, x: &[E], epilogue: Epilogue<'_>, y: &mut [E]) {
     let conv = &filters.conv;
     assert_eq!(filters.pass, Pass::Forward, "convolution: filters of another pass");
@@ -321,6 +324,7 @@ pub fn forward<E: Element>(filters: &Filters<E>, x: &[E], epilogue: Epilogue<'_>
 ///
 /// # Panics
 /// If lengths do not fit, or `filters` are packed for the other pass.
+#[inline(never)]
 pub fn input_gradient<E: Element>(filters: &Filters<E>, dy: &[E], accumulate: bool, dx: &mut [E]) {
     let conv = &filters.conv;
     assert_eq!(filters.pass, Pass::InputGradient, "convolution: filters of another pass");

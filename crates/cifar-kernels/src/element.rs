@@ -58,6 +58,7 @@ const TASK_LEN: usize = 32_768;
 ///
 /// # Panics
 /// If the lengths differ.
+#[inline(never)]
 pub fn convert<A: Element, B: Element>(x: &[A], y: &mut [B]) {
     assert_eq!(x.len(), y.len(), "convert: lengths differ");
     y.par_chunks_mut(TASK_LEN).zip(x.par_chunks(TASK_LEN)).for_each(|(y, x)| {

@@ -16,6 +16,7 @@ pub mod channels_last;
 pub mod conv;
 pub mod dropout;
 pub mod element;
+mod compiled_here;
 mod factor;
 mod gemm;
 pub mod isa;
@@ -30,3 +31,5 @@ pub mod random;
 mod simd;
 #[cfg(test)]
 mod test_values;
+
+pub use compiled_here::compiled_here;

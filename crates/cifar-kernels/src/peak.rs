@@ -17,6 +17,7 @@ const ROUNDS: usize = 100_000;
 
 /// Operations (a multiplication and an addition are two) per second that all threads of the
 /// caller's rayon pool do together on values of `E` in registers, for about `duration`.
+#[inline(never)]
 pub fn operations_per_second<E: Element>(duration: Duration) -> f64 {
     let isa = Isa::current();
     let speed = |_: usize| {

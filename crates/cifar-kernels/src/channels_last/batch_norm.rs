@@ -33,6 +33,7 @@ const TASK_LEN: usize = 32_768;
 ///
 /// # Panics
 /// If the lengths do not fit or there are no rows.
+#[inline(never)]
 pub fn statistics<E: Element>(x: &[E], mean: &mut [f32], variance: &mut [f32]) {
     let c = mean.len();
     assert_eq!(variance.len(), c, "batch norm: one variance a channel");
@@ -86,6 +87,7 @@ impl Affine<'_> {
 ///
 /// # Panics
 /// If the lengths do not fit.
+#[inline(never)]
 pub fn apply<E: Element>(
     x: &[E],
     affine: Affine<'_>,
@@ -117,6 +119,7 @@ pub fn apply<E: Element>(
 ///
 /// # Panics
 /// If the lengths do not fit or there are no rows.
+#[inline(never)]
 pub fn parameter_gradients<E: Element>(
     x: &[E],
     dy: &[E],
@@ -158,6 +161,7 @@ pub fn parameter_gradients<E: Element>(
 /// # Panics
 /// If the lengths do not fit or there are no rows.
 #[expect(clippy::too_many_arguments, reason = "a forward pass, its gradients and the result")]
+#[inline(never)]
 pub fn input_gradient<E: Element>(
     x: &[E],
     dy: Option<&[E]>,
@@ -200,6 +204,7 @@ pub fn input_gradient<E: Element>(
 ///
 /// # Panics
 /// If the lengths do not fit.
+#[inline(never)]
 pub fn activation_gradient<E: Element>(
     x: &[E],
     affine: Affine<'_>,

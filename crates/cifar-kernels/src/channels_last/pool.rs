@@ -24,6 +24,7 @@ pub use average::{avg_pool, avg_pool_backward, global_avg_pool, global_avg_pool_
 ///
 /// # Panics
 /// If the lengths do not fit `shape`, or its padding is more than half its kernel.
+#[inline(never)]
 pub fn max_pool<E: Element>(
     x: &[E],
     shape: &PoolShape,
@@ -190,6 +191,7 @@ unsafe fn put<S: Simd, E: Element, const B: usize>(
 ///
 /// # Panics
 /// If the lengths do not fit `shape`.
+#[inline(never)]
 pub fn max_pool_backward<E: Element>(
     dy: &[E],
     argmax: &[u32],

@@ -19,6 +19,7 @@ const F32_ROWS: usize = 64;
 ///
 /// # Panics
 /// If `dy` is not whole rows.
+#[inline(never)]
 pub fn bias_gradient<E: Element>(dy: &[E], dbias: &mut [f32]) {
     let k = dbias.len();
     assert!(k > 0 && dy.len().is_multiple_of(k), "bias gradient: not whole rows");

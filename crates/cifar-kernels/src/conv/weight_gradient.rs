@@ -31,6 +31,7 @@ const LEAST_GAIN: f64 = 1.4;
 ///
 /// # Panics
 /// If lengths do not fit.
+#[inline(never)]
 pub fn weight_gradient<E: Element>(
     conv: &Conv2d,
     algorithm: Algorithm,

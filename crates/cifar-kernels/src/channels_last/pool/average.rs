@@ -10,6 +10,7 @@ use crate::pool::PoolShape;
 ///
 /// # Panics
 /// If the lengths do not fit `shape`, or its padding is not 0.
+#[inline(never)]
 pub fn avg_pool<E: Element>(x: &[E], shape: &PoolShape, channels: usize, y: &mut [E]) {
     assert_eq!(shape.padding, 0, "avg_pool: padding is not supported");
     shape.check(x.len(), y.len(), channels);
@@ -42,6 +43,7 @@ fn mean_of<'a, E: Element>(pixels: impl Iterator<Item = &'a [E]>, share: f32, y:
 ///
 /// # Panics
 /// If the lengths do not fit `shape`, or its padding is not 0.
+#[inline(never)]
 pub fn avg_pool_backward<E: Element>(dy: &[E], shape: &PoolShape, channels: usize, dx: &mut [E]) {
     assert_eq!(shape.padding, 0, "avg_pool_backward: padding is not supported");
     shape.check(dx.len(), dy.len(), channels);
@@ -66,6 +68,7 @@ pub fn avg_pool_backward<E: Element>(dy: &[E], shape: &PoolShape, channels: usiz
 ///
 /// # Panics
 /// If the lengths do not fit.
+#[inline(never)]
 pub fn global_avg_pool<E: Element>(x: &[E], n_pixels: usize, channels: usize, y: &mut [E]) {
     let image_len = n_pixels * channels;
     assert!(image_len > 0 && x.len() / image_len * channels == y.len(), "pooling: no fit");
@@ -79,6 +82,7 @@ pub fn global_avg_pool<E: Element>(x: &[E], n_pixels: usize, channels: usize, y:
 ///
 /// # Panics
 /// If the lengths do not fit.
+#[inline(never)]
 pub fn global_avg_pool_backward<E: Element>(
     dy: &[E],
     n_pixels: usize,
