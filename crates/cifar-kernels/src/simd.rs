@@ -66,9 +66,9 @@ pub trait Simd: Copy {
     /// # Safety
     /// As for [`Simd::store`].
     unsafe fn store_bf16(self, to: *mut bf16, v: Self::V);
-    /// The bits of a [`Pair`] in each lane: `a` and `b`, rounded as by [`Simd::store_bf16`].
+    /// The bits of a [`Pair`](crate::factor::Pair) in each lane: `a` and `b`, rounded as by [`Simd::store_bf16`].
     fn pairs(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `c` and both products of the [`Pair`]s whose bits `a` and `b` are. Some machines take
+    /// `c` and both products of the [`Pair`](crate::factor::Pair)s whose bits `a` and `b` are. Some machines take
     /// subnormal values for 0 here.
     fn pairs_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 }

@@ -2,7 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::buffer::factors;
-use crate::element::bf16;
+use crate::element::{Element, bf16};
+use crate::factor::Factor;
+use crate::isa::Isa;
 use crate::test_values::narrow;
 
 fn integers(len: usize, seed: usize) -> Vec<f32> {

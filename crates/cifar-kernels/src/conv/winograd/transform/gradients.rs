@@ -69,7 +69,7 @@ unsafe fn input_tiles_as_factors_body<S: Simd, E: Element, const TILE: usize, co
 }
 
 /// # Safety
-/// As for [`input_at`], of two tiles.
+/// As for [`super::input_at`], of two tiles.
 #[inline(always)]
 unsafe fn input_factors_at<S: Simd, E: Element, const TILE: usize>(
     s: S,

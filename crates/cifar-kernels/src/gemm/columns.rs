@@ -1,0 +1,162 @@
+//! The product of a transposed matrix, whose rows lie anywhere, with one in panels: sums over many
+//! pixels.
+
+#![expect(unsafe_code, reason = "tiles read and write through pointers; see the SAFETY comments")]
+#![expect(clippy::needless_range_loop, reason = "tiles are written down by their indices")]
+
+use super::Places;
+use super::panels::{lanes, panel_width, panels_len};
+use crate::factor::Factor;
+use crate::isa::Isa;
+use crate::simd::{Simd, per_isa};
+
+/// Rows of the tile of [`products_of_columns`].
+pub(crate) fn tile_rows(isa: Isa) -> usize {
+    match isa {
+        Isa::Portable | Isa::Avx2 => 6,
+        Isa::Avx512 | Isa::Avx512Bf16 => 8,
+    }
+}
+
+/// Values of the sums of [`products_of_columns`].
+pub(crate) fn sums_len(isa: Isa, rows: usize, columns: usize) -> usize {
+    rows.next_multiple_of(tile_rows(isa)) * columns.next_multiple_of(panel_width(isa, columns))
+}
+
+/// Where [`products_of_columns`] keeps the sum of row `row` and the columns from a multiple of
+/// [`panel_width`]: the start of that many values.
+pub(crate) fn sums_at(isa: Isa, row: usize, column: usize, columns: usize) -> usize {
+    let (m, width) = (tile_rows(isa), panel_width(isa, columns));
+    let blocks = columns.div_ceil(width);
+    ((row / m * blocks + column / width) * m + row % m) * width
+}
+
+/// The left matrix of [`products_of_columns`], which it is transposed in: the factors of each row
+/// lie at the same distances from its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns<'a, F> {
+    /// The factors.
+    pub(crate) a: &'a [F],
+    /// Where each row starts in `a`.
+    pub(crate) starts: Places<'a>,
+    /// Where its factors lie from there, one for each row of the sums.
+    pub(crate) offsets: Places<'a>,
+}
+
+/// `sums[r][c] += Σₚ rowₚ[r] · b[p][c]`: the left matrix transposed. `b`: as many rows as the left
+/// matrix, and `columns` columns, in panels; `sums`: tile after tile, see [`sums_at`]. With `add`
+/// false the sums are replaced.
+pub(crate) fn products_of_columns<F: Factor>(
+    isa: Isa,
+    a: Columns<'_, F>,
+    b: &[F],
+    columns: usize,
+    add: bool,
+    sums: &mut [f32],
+) {
+    let Columns { a: factors, starts, offsets } = a;
+    assert_eq!(sums.len(), sums_len(isa, offsets.len(), columns), "product: the sums do not fit");
+    assert_eq!(b.len(), panels_len(isa, starts.len(), columns), "product: the panels do not fit");
+    if sums.is_empty() {
+        return;
+    }
+    if starts.len() > 0 {
+        let furthest = starts.bound() + offsets.bound();
+        assert!(furthest < factors.len(), "product: too few values on the left");
+    }
+    // SAFETY: by the assertions every tile finds its values.
+    unsafe {
+        if columns <= lanes(isa) {
+            columns_by_panels::<F, 1>(isa, a, b, columns, add, sums);
+        } else {
+            columns_by_panels::<F, 2>(isa, a, b, columns, add, sums);
+        }
+    }
+}
+
+per_isa! {
+    unsafe fn columns_by_panels<F: Factor; const V: usize>(
+        a: Columns<'_, F>, b: &[F], columns: usize, add: bool, sums: &mut [f32],
+    ) = columns_by_panels_body
+}
+
+/// # Safety
+/// See [`products_of_columns`].
+#[inline(always)]
+unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: usize>(
+    simd: S,
+    a: Columns<'_, F>,
+    b: &[F],
+    columns: usize,
+    add: bool,
+    sums: &mut [f32],
+) {
+    let (width, depth) = (V * S::LANES, a.starts.len());
+    let (rows, blocks) = (a.offsets.len(), columns.div_ceil(width));
+    let (starts, places) = (a.starts.at(), a.offsets.at());
+    for block in 0..blocks {
+        for tile in 0..rows.div_ceil(M) {
+            // Rows beyond the last repeat it; their sums are not looked at.
+            let mut offsets = [0; M];
+            for m in 0..M {
+                offsets[m] = places[(tile * M + m).min(rows - 1)];
+            }
+            let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
+            // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
+            unsafe {
+                let b = b.as_ptr().add(block * depth * width);
+                let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
+                let a = (a.a.as_ptr(), starts);
+                if side_by_side {
+                    tile_of_columns::<S, F, V, M, true>(simd, a, offsets, b, add, sums);
+                } else {
+                    tile_of_columns::<S, F, V, M, false>(simd, a, offsets, b, add, sums);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `a`: from each start the factors at `offsets`, which run on one by one where `NEAR`; `b`: as
+/// many rows of a panel as starts; `sums`: `M` rows of a panel.
+#[inline(always)]
+unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, const NEAR: bool>(
+    simd: S,
+    (a, starts): (*const F, &[usize]),
+    offsets: [usize; M],
+    b: *const F,
+    add: bool,
+    sums: *mut f32,
+) {
+    let width = V * S::LANES;
+    let mut tile = [[simd.splat(0.0); V]; M];
+    for (p, &start) in starts.iter().enumerate() {
+        // SAFETY: row `p` of both.
+        unsafe {
+            let (a, b) = (a.add(start + if NEAR { offsets[0] } else { 0 }), b.add(p * width));
+            let mut row = [simd.splat(0.0); V];
+            for v in 0..V {
+                row[v] = simd.load(b.add(v * S::LANES).cast());
+            }
+            for m in 0..M {
+                let a = simd.splat(*a.add(if NEAR { m } else { offsets[m] }).cast());
+                for v in 0..V {
+                    tile[m][v] = F::mul_add(simd, a, row[v], tile[m][v]);
+                }
+            }
+        }
+    }
+    for (m, row) in tile.into_iter().enumerate() {
+        for (v, mut value) in row.into_iter().enumerate() {
+            // SAFETY: a vector of the tile's sums.
+            unsafe {
+                let to = sums.add(m * width + v * S::LANES);
+                if add {
+                    value = simd.add(value, simd.load(to));
+                }
+                simd.store(to, value);
+            }
+        }
+    }
+}

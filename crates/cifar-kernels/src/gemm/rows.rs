@@ -1,0 +1,364 @@
+//! The product of a matrix whose rows lie anywhere with one in panels.
+
+#![expect(unsafe_code, reason = "tiles read and write through pointers; see the SAFETY comments")]
+#![expect(clippy::needless_range_loop, reason = "tiles are written down by their indices")]
+
+use std::ops::Range;
+
+use super::Places;
+use super::panels::{lanes, panel_width};
+use crate::element::Element;
+use crate::factor::Factor;
+use crate::isa::Isa;
+use crate::simd::{Simd, per_isa};
+
+/// What is done to a product on its way to memory, in this order: add what is there, add the
+/// bias, ReLU.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// Added to what the output holds instead of replacing it.
+    pub accumulate: bool,
+    /// Added to every pixel, `(K)`.
+    pub bias: Option<&'a [f32]>,
+    /// `max(·, 0)` at the end; a NaN stays NaN.
+    pub relu: bool,
+}
+
+/// The left matrix of a product, and where each of its rows goes. A row is made of runs of factors,
+/// all at the same distances from its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a, F> {
+    /// The factors.
+    pub(crate) a: &'a [F],
+    /// Where each row starts in `a`.
+    pub(crate) starts: Places<'a>,
+    /// Number of runs, the distance from one to the next, and their length.
+    pub(crate) runs: (usize, usize, usize),
+    /// Start of each row's product in the output, one per row.
+    pub(crate) targets: Places<'a>,
+}
+
+/// The right matrix of a product.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Panels<'a, F> {
+    /// From the first factor of the first panel to the last of the last.
+    pub(crate) values: &'a [F],
+    /// Distance from the start of a panel to that of the next.
+    pub(crate) stride: usize,
+    /// Rows of a panel.
+    pub(crate) depth: usize,
+    /// Columns of the matrix.
+    pub(crate) columns: usize,
+}
+
+/// `out[targets[r] + c] = Σₖ row_r[k] · b[k][c]` for each row `r` and each column `c`, with the
+/// epilogue.
+pub(crate) fn products_of_rows<F: Factor, O: Element>(
+    isa: Isa,
+    rows: Rows<'_, F>,
+    b: Panels<'_, F>,
+    epilogue: Epilogue<'_>,
+    out: &mut [O],
+) {
+    let Rows { a, starts, runs: (n_runs, run_stride, run_len), targets } = rows;
+    let n_panels = b.columns.div_ceil(panel_width(isa, b.columns));
+    if starts.len() == 0 || n_panels == 0 {
+        return;
+    }
+    assert_eq!(starts.len(), targets.len(), "product: one target a row");
+    assert_eq!(n_runs * run_len, b.depth, "product: rows and panels of different depth");
+    let last_run = starts.bound() + n_runs.saturating_sub(1) * run_stride;
+    assert!(last_run + run_len <= a.len(), "product: too few values on the left");
+    let end = (n_panels - 1) * b.stride + b.depth * panel_width(isa, b.columns);
+    assert!(end <= b.values.len(), "product: too few values on the right");
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == b.columns), "product: one bias a column");
+    assert!(targets.bound() + b.columns <= out.len(), "product: a row ends outside the output");
+    // SAFETY: by the assertions every row's runs lie in `a`, every panel has `depth` rows and every
+    // target `columns` values of `out`.
+    unsafe {
+        if b.columns <= lanes(isa) {
+            rows_by_panels::<F, O, 1>(isa, rows, b, epilogue, out);
+        } else {
+            rows_by_panels::<F, O, 2>(isa, rows, b, epilogue, out);
+        }
+    }
+}
+
+per_isa! {
+    unsafe fn rows_by_panels<F: Factor, O: Element; const V: usize>(
+        rows: Rows<'_, F>, b: Panels<'_, F>, epilogue: Epilogue<'_>, out: &mut [O],
+    ) = rows_by_panels_body
+}
+
+/// # Safety
+/// See [`products_of_rows`].
+#[inline(always)]
+unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, const M: usize>(
+    simd: S,
+    rows: Rows<'_, F>,
+    b: Panels<'_, F>,
+    epilogue: Epilogue<'_>,
+    out: &mut [O],
+) {
+    // Asked once and not for each tile, which would have to be in memory where the answers meet.
+    // SAFETY: the caller's.
+    unsafe {
+        if b.depth <= STRETCH {
+            tiles_of_rows::<S, F, O, V, M, false>(simd, rows, b, epilogue, out);
+        } else {
+            tiles_of_rows::<S, F, O, V, M, true>(simd, rows, b, epilogue, out);
+        }
+    }
+}
+
+/// `LONG`: whether the rows are longer than [`STRETCH`].
+///
+/// # Safety
+/// See [`products_of_rows`].
+#[inline(always)]
+unsafe fn tiles_of_rows<
+    S: Simd,
+    F: Factor,
+    O: Element,
+    const V: usize,
+    const M: usize,
+    const LONG: bool,
+>(
+    simd: S,
+    rows: Rows<'_, F>,
+    b: Panels<'_, F>,
+    epilogue: Epilogue<'_>,
+    out: &mut [O],
+) {
+    let width = V * S::LANES;
+    let (a, out) = (rows.a.as_ptr(), out.as_mut_ptr());
+    let (starts, targets) = (rows.starts.at(), rows.targets.at());
+    for block in 0..b.columns.div_ceil(width) {
+        let start = block * width;
+        let n = width.min(b.columns - start);
+        // SAFETY: the start of a panel.
+        let panel = unsafe { b.values.as_ptr().add(block * b.stride) };
+        let bias = epilogue.bias.map(|bias| &bias[start..start + n]);
+        for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
+            // A tile at the end repeats its last row, and does not store it again.
+            let starts: [usize; M] = match starts.try_into() {
+                Ok(starts) => starts,
+                Err(_) => std::array::from_fn(|m| starts[m.min(starts.len() - 1)]),
+            };
+            let mut at = [a; M];
+            for m in 0..M {
+                // SAFETY: a row of `a`.
+                at[m] = unsafe { a.add(starts[m]) };
+            }
+            // SAFETY: the runs of these rows, `depth` rows of a panel.
+            let tile = unsafe { tile_of_rows::<S, F, V, M, LONG>(simd, at, rows.runs, panel) };
+            let whole: Result<&[usize; M], _> = targets.try_into();
+            if let (Ok(targets), true) = (whole, n == width) {
+                // SAFETY: the columns of a whole panel of `M` rows of the output.
+                unsafe { store_tile(simd, tile, out.add(start), targets, bias, epilogue) };
+                continue;
+            }
+            // Only these are asked for by a number that is not known before: a tile that is has to be
+            // in memory from the start.
+            const { assert!(M * V * S::LANES <= MAX_TILE) };
+            let mut values = [0.0; MAX_TILE];
+            for m in 0..M {
+                for v in 0..V {
+                    let at = m * width + v * S::LANES;
+                    // SAFETY: a vector of a whole tile.
+                    unsafe { simd.store(values.as_mut_ptr().add(at), tile[m][v]) };
+                }
+            }
+            for (values, &target) in values.chunks_exact(width).zip(targets) {
+                // SAFETY: columns `start..start + n` of a row of the output.
+                unsafe {
+                    let to = out.add(target + start);
+                    store_row::<S, O, V>(simd, values, to, n, bias, epilogue);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `a`: the starts of rows whose runs are there; `b`: as many rows of a panel.
+#[inline(always)]
+unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize, const LONG: bool>(
+    simd: S,
+    mut a: [*const F; M],
+    (n_runs, run_stride, run_len): (usize, usize, usize),
+    mut b: *const F,
+) -> [[S::V; V]; M] {
+    if !LONG {
+        // Without a second set of sums, which would not fit into the registers.
+        let mut tile = [[simd.splat(0.0); V]; M];
+        for _ in 0..n_runs {
+            // SAFETY: the next rows of the panel, the next run of each row.
+            unsafe {
+                tile = sum_stretch::<S, F, V, M>(simd, a, 0..run_len, b, tile);
+                b = b.add(run_len * V * S::LANES);
+            }
+            for a in &mut a {
+                // Behind the last run it is not looked at.
+                *a = a.wrapping_add(run_stride);
+            }
+        }
+        return tile;
+    }
+    let zeros = [[simd.splat(0.0); V]; M];
+    let (mut total, mut tile, mut n) = (zeros, zeros, 0);
+    for run in 0..n_runs {
+        for start in (0..run_len).step_by(STRETCH) {
+            let end = run_len.min(start + STRETCH);
+            // SAFETY: the next rows of the panel, values `start..end` of each row's run.
+            unsafe {
+                tile = sum_stretch::<S, F, V, M>(simd, a, start..end, b, tile);
+                b = b.add((end - start) * V * S::LANES);
+            }
+            n += end - start;
+            let is_last = run + 1 == n_runs && end == run_len;
+            if n >= STRETCH && !is_last {
+                for m in 0..M {
+                    for v in 0..V {
+                        total[m][v] = simd.add(total[m][v], tile[m][v]);
+                    }
+                }
+                (tile, n) = (zeros, 0);
+            }
+        }
+        for a in &mut a {
+            // The next run's start; behind the last run it is not looked at.
+            *a = a.wrapping_add(run_stride);
+        }
+    }
+    if n_runs * run_len > n {
+        for m in 0..M {
+            for v in 0..V {
+                tile[m][v] = simd.add(total[m][v], tile[m][v]);
+            }
+        }
+    }
+    tile
+}
+
+/// `tile` and the products of the values `range` of each row with as many rows of a panel.
+///
+/// # Safety
+/// The values and the rows are there.
+#[inline(always)]
+unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize>(
+    simd: S,
+    a: [*const F; M],
+    range: Range<usize>,
+    mut b: *const F,
+    mut tile: [[S::V; V]; M],
+) -> [[S::V; V]; M] {
+    for k in range {
+        // SAFETY: the next row of the panel, value `k` of each row.
+        unsafe {
+            let mut row = [simd.splat(0.0); V];
+            for v in 0..V {
+                row[v] = simd.load(b.add(v * S::LANES).cast());
+            }
+            for m in 0..M {
+                let a = simd.splat(*a[m].add(k).cast());
+                for v in 0..V {
+                    tile[m][v] = F::mul_add(simd, a, row[v], tile[m][v]);
+                }
+            }
+            b = b.add(V * S::LANES);
+        }
+    }
+    tile
+}
+
+/// Values of a tile at most: 8 rows of two vectors of 16.
+const MAX_TILE: usize = 256;
+
+/// Products that are summed one after the other before the sum joins those of other stretches: a
+/// sum of thousands would otherwise lose a digit to rounding.
+const STRETCH: usize = 128;
+
+/// Writes a whole tile, its rows to `targets` from `out`. Each step of the epilogue is done to all of
+/// it, without a question in between, so that it goes from its registers to memory.
+///
+/// # Safety
+/// A row of a panel from each target, writable, and of the bias.
+#[inline(always)]
+unsafe fn store_tile<S: Simd, O: Element, const V: usize, const M: usize>(
+    simd: S,
+    mut tile: [[S::V; V]; M],
+    out: *mut O,
+    targets: &[usize; M],
+    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if epilogue.accumulate {
+            for m in 0..M {
+                for v in 0..V {
+                    let there = O::load(simd, out.add(targets[m] + v * S::LANES));
+                    tile[m][v] = simd.add(tile[m][v], there);
+                }
+            }
+        }
+        if let Some(bias) = bias {
+            for v in 0..V {
+                let bias = simd.load(bias.as_ptr().add(v * S::LANES));
+                for m in 0..M {
+                    tile[m][v] = simd.add(tile[m][v], bias);
+                }
+            }
+        }
+        if epilogue.relu {
+            for m in 0..M {
+                for v in 0..V {
+                    tile[m][v] = simd.relu(tile[m][v]);
+                }
+            }
+        }
+        for m in 0..M {
+            for v in 0..V {
+                O::store(simd, out.add(targets[m] + v * S::LANES), tile[m][v]);
+            }
+        }
+    }
+}
+
+/// Writes the first `n` columns of one row of a tile, whose `values` are in memory.
+///
+/// # Safety
+/// `to`: `n` values, writable; `n ≤ V·LANES`, as many as `values` and a bias.
+#[inline(always)]
+unsafe fn store_row<S: Simd, O: Element, const V: usize>(
+    simd: S,
+    values: &[f32],
+    to: *mut O,
+    n: usize,
+    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
+) {
+    if n == V * S::LANES {
+        // SAFETY: the caller's.
+        unsafe {
+            let mut row = [[simd.splat(0.0); V]; 1];
+            for v in 0..V {
+                row[0][v] = simd.load(values.as_ptr().add(v * S::LANES));
+            }
+            return store_tile(simd, row, to, &[0], bias, epilogue);
+        }
+    }
+    // SAFETY: `n` values, by the caller.
+    let to = unsafe { std::slice::from_raw_parts_mut(to, n) };
+    for (i, (to, &value)) in to.iter_mut().zip(values).enumerate() {
+        let mut value = value;
+        if epilogue.accumulate {
+            value += to.to_f32();
+        }
+        if let Some(bias) = bias {
+            value += bias[i];
+        }
+        *to = O::from_f32(if epilogue.relu && value <= 0.0 { 0.0 } else { value });
+    }
+}
