@@ -25,6 +25,7 @@ mod inference;
 mod memory;
 mod passes;
 mod plan;
+mod pooled;
 mod report;
 mod shard;
 mod statistics;

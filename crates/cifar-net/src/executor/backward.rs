@@ -1,6 +1,8 @@
 //! The backward pass.
 
-use candle_core::Result;
+use std::ops::Range;
+
+use candle_core::{Error, Result};
 use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
@@ -11,6 +13,7 @@ use cifar_kernels::element::Element;
 use super::memory::{Into, Step};
 use super::passes::{Kept, Memory, Packed};
 use super::plan::{Op, Operation};
+use super::pooled::{ConvGradients, Pooled};
 use super::{Planned, Tensors};
 use crate::Activation;
 
@@ -32,6 +35,8 @@ pub(super) fn run<E: Element>(
                 let dx = if nth + 1 < steps.len() { dx } else { Into::Nowhere };
                 let operation = &plan.operations[at];
                 let (mut source, mut target) = (take(memory, dy), Buffer::default());
+                let [mut between, mut sums] =
+                    [&mut memory.between, &mut memory.sums].map(std::mem::take);
                 if let Into::Write(id) | Into::Accumulate(id) = dx {
                     target = take(memory, id);
                 }
@@ -50,10 +55,13 @@ pub(super) fn run<E: Element>(
                     },
                     accumulate: matches!(dx, Into::Accumulate(_)),
                     dweights,
+                    between: &mut between,
+                    sums: &mut sums,
                 };
                 let channels = plan.values[operation.input].channels;
                 let packed = weights[at].as_ref();
                 let done = operate(operation, channels, tensors, packed, &kept[at], buffers);
+                (memory.between, memory.sums) = (between, sums);
                 memory.gradients[dy] = source;
                 if let Into::Write(id) | Into::Accumulate(id) = dx {
                     memory.gradients[id] = target;
@@ -97,15 +105,22 @@ struct Buffers<'a, E> {
     accumulate: bool,
     /// The gradients of all weights.
     dweights: &'a mut [f32],
+    /// See [`Memory`].
+    between: &'a mut Buffer,
+    sums: &'a mut Buffer,
 }
 
 impl<E> Buffers<'_, E> {
     /// The gradient of one tensor; none where it is not wanted.
     fn of(&mut self, tensors: &Tensors, path: &str, name: &str) -> Result<&mut [f32]> {
-        let tensor = tensors.get(path, name)?;
-        let range = tensor.gradient.clone().filter(|_| tensor.wanted).unwrap_or(0..0);
-        Ok(&mut self.dweights[range])
+        Ok(&mut self.dweights[wanted(tensors, path, name)?])
     }
+}
+
+/// Where the gradient of a tensor lies; nowhere if it is not wanted.
+fn wanted(tensors: &Tensors, path: &str, name: &str) -> Result<Range<usize>> {
+    let tensor = tensors.get(path, name)?;
+    Ok(tensor.gradient.clone().filter(|_| tensor.wanted).unwrap_or(0..0))
 }
 
 fn operate<E: Element>(
@@ -118,7 +133,25 @@ fn operate<E: Element>(
 ) -> Result<()> {
     let path = &operation.path;
     match (&operation.op, packed, kept) {
-        (Op::Conv { conv, bias, relu }, Some(packed), _) => {
+        (Op::Conv { conv, bias, pool: Some(shape), relu }, Some(packed), Kept::MaxPool(argmax)) => {
+            let weight = wanted(tensors, path, "weight")?;
+            let bias = if *bias { wanted(tensors, path, "bias")? } else { 0..0 };
+            let Buffers { x, y, dy, dx, accumulate, dweights, between, sums, .. } = buffers;
+            let [weight, bias] = dweights.get_disjoint_mut([weight, bias]).map_err(Error::wrap)?;
+            let filters = packed.input_gradient.as_ref();
+            let pooled = Pooled { conv, shape, relu: *relu };
+            pooled.backward(
+                packed.algorithm,
+                filters,
+                (x, y, argmax),
+                dy,
+                ConvGradients { weight, bias, input: dx },
+                accumulate,
+                between,
+                sums,
+            );
+        }
+        (Op::Conv { conv, bias, relu, .. }, Some(packed), _) => {
             if *relu {
                 activation::relu_gate(buffers.y, buffers.dy);
             }

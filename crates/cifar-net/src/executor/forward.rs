@@ -9,8 +9,9 @@ use cifar_kernels::dropout;
 use cifar_kernels::element::Element;
 
 use super::Tensors;
-use super::passes::{Kept, Packed};
+use super::passes::{Kept, Memory, Packed};
 use super::plan::{Op, Operation, Plan};
+use super::pooled::Pooled;
 
 /// Fills every value after the images'.
 pub(super) fn run<E: Element>(
@@ -18,18 +19,20 @@ pub(super) fn run<E: Element>(
     tensors: &Tensors,
     weights: &[Option<Packed<E>>],
     kept: &mut [Kept],
-    values: &mut [Buffer],
+    memory: &mut Memory,
 ) -> Result<()> {
+    let Memory { values, between, .. } = memory;
     for ((operation, packed), kept) in plan.operations.iter().zip(weights).zip(kept) {
         let mut output = std::mem::take(&mut values[operation.output]);
         let y = output.as_mut_slice();
-        let done = step(plan, operation, tensors, packed.as_ref(), kept, values, y);
+        let done = step(plan, operation, tensors, packed.as_ref(), kept, values, between, y);
         values[operation.output] = output;
         done.map_err(|error| error.context(format!("layer `{}`", operation.path)))?;
     }
     Ok(())
 }
 
+#[expect(clippy::too_many_arguments, reason = "what is read, kept and written")]
 fn step<E: Element>(
     plan: &Plan,
     operation: &Operation,
@@ -37,17 +40,23 @@ fn step<E: Element>(
     packed: Option<&Packed<E>>,
     kept: &mut Kept,
     values: &[Buffer],
+    between: &mut Buffer,
     y: &mut [E],
 ) -> Result<()> {
     let path = &operation.path;
     let x = values[operation.input].as_slice::<E>();
     let channels = plan.values[operation.input].channels;
     match (&operation.op, packed, kept) {
-        (Op::Conv { bias, relu, .. }, Some(packed), _) => {
+        (Op::Conv { conv, bias, pool, relu }, Some(packed), kept) => {
             let bias = bias.then(|| tensors.read(path, "bias")).transpose()?;
             let bias = bias.as_ref().map(|bias| bias.slice());
-            let epilogue = Epilogue { bias, relu: *relu, accumulate: false };
-            conv::forward(&packed.forward, x, epilogue, y);
+            if let (Some(shape), Kept::MaxPool(argmax)) = (pool, kept) {
+                let pooled = Pooled { conv, shape, relu: *relu };
+                pooled.forward(&packed.forward, bias, x, (y, argmax), between);
+            } else {
+                let epilogue = Epilogue { bias, relu: *relu, accumulate: false };
+                conv::forward(&packed.forward, x, epilogue, y);
+            }
         }
         (Op::BatchNorm { norm, residual, activation }, _, Kept::BatchNorm(statistics)) => {
             let n_values = x.len() / channels;

@@ -307,7 +307,7 @@ fn kind<E: Element>(
             let filters = packed(*conv, &scaled, convolution);
             Kind::Conv { filters, bias, residual, activation: *activation }
         }
-        Op::Conv { conv, bias, relu } => {
+        Op::Conv { conv, bias, relu, .. } => {
             let weight = tensors.read(path, "weight")?;
             let filters = packed(*conv, weight.slice(), convolution);
             let bias = match bias {

@@ -74,6 +74,10 @@ pub(super) enum Kept {
 pub(super) struct Memory {
     pub(super) values: Vec<Buffer>,
     pub(super) gradients: Vec<Buffer>,
+    /// Room for what lies between a convolution and the pooling that it has taken up.
+    pub(super) between: Buffer,
+    /// Room for the gradients of the weights of some images.
+    pub(super) sums: Buffer,
 }
 
 impl<E: Element> Typed<E> {

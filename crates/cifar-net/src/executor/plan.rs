@@ -32,10 +32,12 @@ impl Value {
 /// One pass over memory, or one convolution.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Op {
-    /// With its bias and the ReLU behind it; another activation is an operation of its own.
+    /// With its bias, the max pooling and the ReLU behind it; another activation is an operation of
+    /// its own.
     Conv {
         conv: Conv2d,
         bias: bool,
+        pool: Option<PoolShape>,
         relu: bool,
     },
     /// With the addition and the activation behind it.
@@ -95,13 +97,15 @@ pub(super) struct Plan {
 impl Plan {
     /// What `net` does in this mode.
     pub(super) fn new(net: &Net, mode: Mode) -> Result<Self> {
-        net.steps().map_err(Error::wrap)?;
+        let steps = net.steps().map_err(Error::wrap)?;
+        let whole = steps.iter().any(|step| matches!(step.layer, Layer::BatchNorm2d(_)));
         let [channels, height, width] = net.input;
         let mut builder = Builder {
             operations: Vec::new(),
             values: vec![Value { channels, height, width }],
             shared: vec![true],
             mode,
+            joins_pools: mode == Mode::Train && !whole && net.n_parameters() <= SHARD_VALUES,
         };
         let output = builder.chain(&net.layers, "", 0)?;
         let last = builder.values[output];
@@ -121,7 +125,12 @@ impl Plan {
     /// Images that go through all operations at a time: all of them where an operation looks at the
     /// whole batch or the gradients of `n_weights` would take more memory than the values.
     pub(super) fn shard_len(&self, n_images: usize, n_weights: usize) -> usize {
-        let of_image: usize = self.values.iter().map(Value::len).sum();
+        let between = |operation: &Operation| match &operation.op {
+            Op::Conv { conv, pool: Some(_), .. } => conv.out_len(),
+            _ => 0,
+        };
+        let of_image = self.values.iter().map(Value::len).sum::<usize>()
+            + self.operations.iter().map(between).sum::<usize>();
         let shard_len = SHARD_VALUES.div_ceil(of_image);
         let whole = self.operations.iter().any(|o| matches!(o.op, Op::BatchNorm { .. }));
         if whole || n_weights > shard_len * of_image { n_images } else { shard_len.min(n_images) }
@@ -149,6 +158,9 @@ struct Builder {
     /// what makes it.
     shared: Vec<bool>,
     mode: Mode,
+    /// Whether a convolution takes up the max pooling behind it: in training, where the images are on
+    /// one thread from the first operation to the last.
+    joins_pools: bool,
 }
 
 impl Builder {
@@ -211,8 +223,15 @@ impl Builder {
             Layer::Activation(activation) => self.activation(path, *activation, input),
             Layer::MaxPool2d(pool) => {
                 let (shape, value) = pooled(pool.kernel, pool.stride);
-                let relu = self.take_relu(input);
-                self.push(path, Op::MaxPool { shape, relu }, input, value)
+                let (relu, joins) = (self.take_relu(input), self.joins_pools);
+                match self.conv_of(input) {
+                    Some(Op::Conv { pool: pool @ None, relu: after, .. }) if joins => {
+                        (*pool, *after) = (Some(shape), relu);
+                        self.values[input] = value;
+                        input
+                    }
+                    _ => self.push(path, Op::MaxPool { shape, relu }, input, value),
+                }
             }
             Layer::AvgPool2d(pool) => {
                 let (shape, value) = pooled(pool.kernel, pool.stride);
@@ -242,7 +261,7 @@ impl Builder {
             height: conv.out_height(),
             width: conv.out_width(),
         };
-        self.push(path, Op::Conv { conv, bias, relu: false }, input, value)
+        self.push(path, Op::Conv { conv, bias, pool: None, relu: false }, input, value)
     }
 
     fn activation(&mut self, path: &str, activation: Activation, input: ValueId) -> ValueId {
@@ -266,15 +285,17 @@ impl Builder {
         self.push(path, Op::Activation(activation), input, self.values[input])
     }
 
-    /// Takes the ReLU from the convolution that makes `input`, if it has one and nothing else reads
-    /// that.
+    /// The convolution that makes `input`, if nothing else reads that.
+    fn conv_of(&mut self, input: ValueId) -> Option<&mut Op> {
+        let last = self.operations.last_mut().filter(|last| last.output == input)?;
+        let is_conv = matches!(last.op, Op::Conv { .. }) && !self.shared[input];
+        is_conv.then_some(&mut last.op)
+    }
+
+    /// Takes the ReLU from the convolution that makes `input`.
     fn take_relu(&mut self, input: ValueId) -> bool {
-        match self.operations.last_mut() {
-            Some(Operation { op: Op::Conv { relu, .. }, output, .. })
-                if *output == input && !self.shared[input] =>
-            {
-                std::mem::take(relu)
-            }
+        match self.conv_of(input) {
+            Some(Op::Conv { relu, .. }) => std::mem::take(relu),
             _ => false,
         }
     }

@@ -101,6 +101,9 @@ fn kind<E: Element>(op: &Op, packed: Option<&Packed<E>>) -> String {
         (Op::AvgPool(pool), _) => format!("average pool {0}x{0}", pool.kernel),
         (Op::GlobalAvgPool, _) => "global average pool".to_owned(),
     };
+    if let Op::Conv { pool: Some(shape), .. } = op {
+        kind = format!("{kind} + max pool {0}x{0}", shape.kernel);
+    }
     let fused = match op {
         Op::Conv { relu, .. } | Op::MaxPool { relu, .. } => relu.then_some(Activation::Relu),
         Op::BatchNorm { activation, .. } | Op::Add { activation, .. } => *activation,

@@ -29,7 +29,7 @@ impl<E: Element> Shard<E> {
     pub(super) fn new(plan: &Plan, gradients: &Gradients) -> Self {
         let kept = |operation: &Operation| match &operation.op {
             Op::BatchNorm { norm, .. } => Kept::BatchNorm(Statistics::new(norm.channels)),
-            Op::MaxPool { .. } => Kept::MaxPool(Vec::new()),
+            Op::MaxPool { .. } | Op::Conv { pool: Some(_), .. } => Kept::MaxPool(Vec::new()),
             Op::Dropout(_) => Kept::Dropout(Vec::new()),
             _ => Kept::Nothing,
         };
@@ -38,6 +38,7 @@ impl<E: Element> Shard<E> {
             memory: Memory {
                 values: vec![Buffer::default(); plan.values.len()],
                 gradients: vec![Buffer::default(); gradients.buffers.len()],
+                ..Memory::default()
             },
             dweights: Buffer::default(),
             n_images: 0,
@@ -81,7 +82,7 @@ impl<E: Element> Shard<E> {
         }
         let first = memory.values[0].as_mut_slice::<E>();
         layout::channels_last(images, input.channels, input.height * input.width, first);
-        forward::run(plan, &planned.tensors, weights, kept, &mut memory.values)?;
+        forward::run(plan, &planned.tensors, weights, kept, memory)?;
         let last = memory.values[plan.output].as_slice::<E>();
         logits.iter_mut().zip(last).for_each(|(logit, last)| *logit = last.to_f32());
         Ok(())
