@@ -348,6 +348,16 @@ fn every_instruction_set_gives_the_same_net() {
     }
 }
 
+/// Two images at a time and one that is left: the gradients of the parts are added up.
+#[test]
+fn a_pooling_behind_a_large_convolution_is_done_in_parts() {
+    let [mut net, _] = others();
+    net.input = [3, 64, 64];
+    let last = net.layers.len() - 1;
+    net.layers[last] = Node::new("fc1", Linear::new(7 * 30 * 30, 5));
+    check(&net, 5, 2e-5);
+}
+
 #[test]
 fn the_plan_names_what_it_fuses() {
     let [simple, _] = others();
