@@ -145,7 +145,7 @@ fn deny() -> Result<Option<String>> {
         probe.args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !installed.is_ok_and(|status| status.success()) {
         println!("cargo-deny is missing; installing it, which takes a minute or two");
-        // Optimising it would take three times as long, and save four seconds here.
+        // Optimised it would save four seconds here, and cost more than that to compile.
         let install = ["install", "--locked", "--quiet", "--debug", "cargo-deny"];
         process::run(workspace::cargo().args(install))?;
     }

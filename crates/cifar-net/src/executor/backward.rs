@@ -6,14 +6,14 @@ use candle_core::{Error, Result};
 use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
-use cifar_kernels::conv;
+use cifar_kernels::conv::{self, Conv2d};
 use cifar_kernels::dropout;
 use cifar_kernels::element::Element;
 
 use super::memory::{Into, Step};
 use super::passes::{Kept, Memory, Packed};
 use super::plan::{Op, Operation};
-use super::pooled::{ConvGradients, Pooled};
+use super::pooled::{Pooled, Room};
 use super::{Planned, Tensors};
 use crate::Activation;
 
@@ -35,8 +35,6 @@ pub(super) fn run<E: Element>(
                 let dx = if nth + 1 < steps.len() { dx } else { Into::Nowhere };
                 let operation = &plan.operations[at];
                 let (mut source, mut target) = (take(memory, dy), Buffer::default());
-                let [mut between, mut sums] =
-                    [&mut memory.between, &mut memory.sums].map(std::mem::take);
                 if let Into::Write(id) | Into::Accumulate(id) = dx {
                     target = take(memory, id);
                 }
@@ -55,13 +53,11 @@ pub(super) fn run<E: Element>(
                     },
                     accumulate: matches!(dx, Into::Accumulate(_)),
                     dweights,
-                    between: &mut between,
-                    sums: &mut sums,
+                    room: &mut memory.room,
                 };
                 let channels = plan.values[operation.input].channels;
                 let packed = weights[at].as_ref();
                 let done = operate(operation, channels, tensors, packed, &kept[at], buffers);
-                (memory.between, memory.sums) = (between, sums);
                 memory.gradients[dy] = source;
                 if let Into::Write(id) | Into::Accumulate(id) = dx {
                     memory.gradients[id] = target;
@@ -105,9 +101,7 @@ struct Buffers<'a, E> {
     accumulate: bool,
     /// The gradients of all weights.
     dweights: &'a mut [f32],
-    /// See [`Memory`].
-    between: &'a mut Buffer,
-    sums: &'a mut Buffer,
+    room: &'a mut Room,
 }
 
 impl<E> Buffers<'_, E> {
@@ -123,6 +117,30 @@ fn wanted(tensors: &Tensors, path: &str, name: &str) -> Result<Range<usize>> {
     Ok(tensor.gradient.clone().filter(|_| tensor.wanted).unwrap_or(0..0))
 }
 
+/// The gradients of a convolution; those of the weights are empty where they are not wanted.
+pub(super) struct ConvGradients<'a, E> {
+    pub(super) weight: &'a mut [f32],
+    pub(super) bias: &'a mut [f32],
+    pub(super) input: Option<&'a mut [E]>,
+    /// Whether to add to that of the input rather than overwrite it.
+    pub(super) accumulate: bool,
+}
+
+impl<E: Element> ConvGradients<'_, E> {
+    /// Fills all of them from `dy`, the gradient of the convolution's result.
+    pub(super) fn fill(self, conv: &Conv2d, packed: &Packed<E>, x: &[E], dy: &[E]) {
+        if !self.weight.is_empty() {
+            conv::weight_gradient(conv, packed.algorithm, x, dy, self.weight);
+        }
+        if !self.bias.is_empty() {
+            conv::bias_gradient(dy, self.bias);
+        }
+        if let (Some(filters), Some(dx)) = (&packed.input_gradient, self.input) {
+            conv::input_gradient(filters, dy, self.accumulate, dx);
+        }
+    }
+}
+
 fn operate<E: Element>(
     operation: &Operation,
     channels: usize,
@@ -133,42 +151,19 @@ fn operate<E: Element>(
 ) -> Result<()> {
     let path = &operation.path;
     match (&operation.op, packed, kept) {
-        (Op::Conv { conv, bias, pool: Some(shape), relu }, Some(packed), Kept::MaxPool(argmax)) => {
+        (Op::Conv { conv, bias, relu, .. }, Some(packed), kept) => {
             let weight = wanted(tensors, path, "weight")?;
             let bias = if *bias { wanted(tensors, path, "bias")? } else { 0..0 };
-            let Buffers { x, y, dy, dx, accumulate, dweights, between, sums, .. } = buffers;
+            let Buffers { x, y, dy, dx, accumulate, dweights, room, .. } = buffers;
             let [weight, bias] = dweights.get_disjoint_mut([weight, bias]).map_err(Error::wrap)?;
-            let filters = packed.input_gradient.as_ref();
-            let pooled = Pooled { conv, shape, relu: *relu };
-            pooled.backward(
-                packed.algorithm,
-                filters,
-                (x, y, argmax),
-                dy,
-                ConvGradients { weight, bias, input: dx },
-                accumulate,
-                between,
-                sums,
-            );
-        }
-        (Op::Conv { conv, bias, relu, .. }, Some(packed), _) => {
-            if *relu {
-                activation::relu_gate(buffers.y, buffers.dy);
-            }
-            let x = buffers.x;
-            let dy = std::mem::take(&mut buffers.dy);
-            let dweight = buffers.of(tensors, path, "weight")?;
-            if !dweight.is_empty() {
-                conv::weight_gradient(conv, packed.algorithm, x, dy, dweight);
-            }
-            if *bias {
-                let dbias = buffers.of(tensors, path, "bias")?;
-                if !dbias.is_empty() {
-                    conv::bias_gradient(dy, dbias);
+            let gradients = ConvGradients { weight, bias, input: dx, accumulate };
+            if let (Some(pooled), Kept::MaxPool(argmax)) = (Pooled::of(operation), kept) {
+                pooled.backward(packed, (x, y, argmax), dy, gradients, room);
+            } else {
+                if *relu {
+                    activation::relu_gate(y, dy);
                 }
-            }
-            if let (Some(filters), Some(dx)) = (&packed.input_gradient, buffers.dx) {
-                conv::input_gradient(filters, dy, buffers.accumulate, dx);
+                gradients.fill(conv, packed, x, dy);
             }
         }
         (Op::BatchNorm { activation, .. }, _, Kept::BatchNorm(statistics)) => {

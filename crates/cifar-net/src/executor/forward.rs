@@ -11,7 +11,7 @@ use cifar_kernels::element::Element;
 use super::Tensors;
 use super::passes::{Kept, Memory, Packed};
 use super::plan::{Op, Operation, Plan};
-use super::pooled::Pooled;
+use super::pooled::{Pooled, Room};
 
 /// Fills every value after the images'.
 pub(super) fn run<E: Element>(
@@ -21,11 +21,11 @@ pub(super) fn run<E: Element>(
     kept: &mut [Kept],
     memory: &mut Memory,
 ) -> Result<()> {
-    let Memory { values, between, .. } = memory;
+    let Memory { values, room, .. } = memory;
     for ((operation, packed), kept) in plan.operations.iter().zip(weights).zip(kept) {
         let mut output = std::mem::take(&mut values[operation.output]);
         let y = output.as_mut_slice();
-        let done = step(plan, operation, tensors, packed.as_ref(), kept, values, between, y);
+        let done = step(plan, operation, tensors, packed.as_ref(), kept, values, room, y);
         values[operation.output] = output;
         done.map_err(|error| error.context(format!("layer `{}`", operation.path)))?;
     }
@@ -40,19 +40,18 @@ fn step<E: Element>(
     packed: Option<&Packed<E>>,
     kept: &mut Kept,
     values: &[Buffer],
-    between: &mut Buffer,
+    room: &mut Room,
     y: &mut [E],
 ) -> Result<()> {
     let path = &operation.path;
     let x = values[operation.input].as_slice::<E>();
     let channels = plan.values[operation.input].channels;
     match (&operation.op, packed, kept) {
-        (Op::Conv { conv, bias, pool, relu }, Some(packed), kept) => {
+        (Op::Conv { bias, relu, .. }, Some(packed), kept) => {
             let bias = bias.then(|| tensors.read(path, "bias")).transpose()?;
             let bias = bias.as_ref().map(|bias| bias.slice());
-            if let (Some(shape), Kept::MaxPool(argmax)) = (pool, kept) {
-                let pooled = Pooled { conv, shape, relu: *relu };
-                pooled.forward(&packed.forward, bias, x, (y, argmax), between);
+            if let (Some(pooled), Kept::MaxPool(argmax)) = (Pooled::of(operation), kept) {
+                pooled.forward(packed, bias, x, (y, argmax), room);
             } else {
                 let epilogue = Epilogue { bias, relu: *relu, accumulate: false };
                 conv::forward(&packed.forward, x, epilogue, y);

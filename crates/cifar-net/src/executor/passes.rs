@@ -10,6 +10,7 @@ use cifar_kernels::isa::Isa;
 use rayon::prelude::*;
 
 use super::plan::{Op, Operation, Plan};
+use super::pooled::Room;
 use super::report::MemoryReport;
 use super::shard::Shard;
 use super::statistics::Statistics;
@@ -74,10 +75,7 @@ pub(super) enum Kept {
 pub(super) struct Memory {
     pub(super) values: Vec<Buffer>,
     pub(super) gradients: Vec<Buffer>,
-    /// Room for what lies between a convolution and the pooling that it has taken up.
-    pub(super) between: Buffer,
-    /// Room for the gradients of the weights of some images.
-    pub(super) sums: Buffer,
+    pub(super) room: Room,
 }
 
 impl<E: Element> Typed<E> {

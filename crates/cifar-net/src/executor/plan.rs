@@ -4,6 +4,7 @@ use candle_core::{Error, Result, bail};
 use cifar_kernels::conv::Conv2d;
 use cifar_kernels::pool::PoolShape;
 
+use super::pooled::Pooled;
 use crate::dropout::Dropout;
 use crate::parameters::child_path;
 use crate::{Activation, BatchNorm2d, Layer, Mode, Net, Node, Residual};
@@ -92,6 +93,8 @@ pub(super) struct Plan {
     pub(super) values: Vec<Value>,
     /// The logits.
     pub(super) output: ValueId,
+    /// Whether an operation looks at all images of a batch.
+    whole: bool,
 }
 
 impl Plan {
@@ -119,21 +122,22 @@ impl Plan {
                 last.width
             );
         }
-        Ok(Self { operations: builder.operations, values: builder.values, output })
+        let Builder { operations, values, .. } = builder;
+        Ok(Self { operations, values, output, whole })
     }
 
     /// Images that go through all operations at a time: all of them where an operation looks at the
     /// whole batch or the gradients of `n_weights` would take more memory than the values.
     pub(super) fn shard_len(&self, n_images: usize, n_weights: usize) -> usize {
-        let between = |operation: &Operation| match &operation.op {
-            Op::Conv { conv, pool: Some(_), .. } => conv.out_len(),
-            _ => 0,
-        };
+        let between = self.operations.iter().filter_map(Pooled::of);
         let of_image = self.values.iter().map(Value::len).sum::<usize>()
-            + self.operations.iter().map(between).sum::<usize>();
+            + between.map(|pooled| pooled.between_len()).sum::<usize>();
         let shard_len = SHARD_VALUES.div_ceil(of_image);
-        let whole = self.operations.iter().any(|o| matches!(o.op, Op::BatchNorm { .. }));
-        if whole || n_weights > shard_len * of_image { n_images } else { shard_len.min(n_images) }
+        if self.whole || n_weights > shard_len * of_image {
+            n_images
+        } else {
+            shard_len.min(n_images)
+        }
     }
 
     /// Whether the operations draw at random.

@@ -5,6 +5,7 @@ use cifar_kernels::element::Element;
 use super::Planned;
 use super::passes::Packed;
 use super::plan::Op;
+use super::pooled::Pooled;
 use crate::Activation;
 
 /// The operations of a training step and the bytes it needs.
@@ -16,13 +17,15 @@ pub struct MemoryReport {
     pub batch_size: usize,
     /// Values kept from the forward pass for the backward pass, images included.
     pub value_bytes: usize,
-    /// Gradients of values; each buffer is used many times.
+    /// Gradients of values, and what lies between a convolution and its pooling; each buffer is used
+    /// many times.
     pub gradient_bytes: usize,
     /// Buffers that hold them.
     pub n_gradient_buffers: usize,
     /// Weights in the order that the convolutions read them.
     pub packed_bytes: usize,
-    /// Gradients of the weights, of each shard and their sum.
+    /// Gradients of the weights, of each shard and their sum, and of the images between a convolution
+    /// and its pooling.
     pub weight_gradient_bytes: usize,
     /// Images that go through all operations at a time: the whole batch where batch norm looks at
     /// it.
@@ -67,18 +70,22 @@ impl MemoryReport {
             packed.forward.n_bytes() + packed.input_gradient.as_ref().map_or(0, |f| f.n_bytes())
         });
         let shard_len = plan.shard_len(batch_size, tensors.n_trained);
-        let n_gradients = match batch_size.div_ceil(shard_len) {
-            1 => 1,
-            n_shards => n_shards + 1,
-        };
+        let n_shards = batch_size.div_ceil(shard_len);
+        let n_gradients = if n_shards == 1 { 1 } else { n_shards + 1 };
+        let pooled = || plan.operations.iter().filter_map(Pooled::of);
+        let between =
+            pooled().map(|pooled| pooled.part_len().min(shard_len) * pooled.between_len());
+        let sums = pooled().map(|pooled| pooled.n_weights()).max().unwrap_or(0);
+        let n_weights = n_gradients * tensors.n_trained + n_shards * sums;
         Self {
             operations: operations.collect(),
             batch_size,
             value_bytes: plan.values.iter().map(|value| bytes(value.len())).sum(),
-            gradient_bytes: gradients.buffers.iter().map(|&len| bytes(len)).sum(),
-            n_gradient_buffers: gradients.buffers.len(),
+            gradient_bytes: gradients.buffers.iter().map(|&len| bytes(len)).sum::<usize>()
+                + n_shards * size_of::<E>() * between.max().unwrap_or(0),
+            n_gradient_buffers: gradients.buffers.len() + usize::from(pooled().next().is_some()),
             packed_bytes: packed.sum(),
-            weight_gradient_bytes: n_gradients * tensors.n_trained * size_of::<f32>(),
+            weight_gradient_bytes: n_weights * size_of::<f32>(),
             shard_len,
         }
     }
