@@ -31,9 +31,7 @@ fn reads_back_what_it_wrote_to_the_last_bit() {
     let loaded = store.load(Slot::Last).unwrap();
     assert_eq!(loaded.state, snapshot(4).state);
     assert_eq!(step_of(&store), 4);
-    let mut files: Vec<_> = fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name()).collect();
-    files.sort();
-    assert_eq!(files, [MODEL, OPTIMIZER, STATE]);
+    assert_eq!(cifar_testkit::names_in(&path), [MODEL, OPTIMIZER, STATE]);
     assert_eq!(fs::read_dir(dir.path().join("checkpoints")).unwrap().count(), 1);
 }
 
