@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from reference import build
 
-N_SINGLE = 4
+# Images that a file is run on one by one, and frozen and optimised; as it is, it is run on all.
+N_SINGLE, N_FROZEN = 4, 16
 
 
 @torch.no_grad()
@@ -27,8 +28,8 @@ def logits(path, images):
     return {
         "whole": module(images),
         "single": torch.cat([module(image[None]) for image in images[:N_SINGLE]]),
-        "frozen": torch.jit.freeze(torch.jit.load(path))(images),
-        "optimized": torch.jit.optimize_for_inference(torch.jit.load(path))(images),
+        "frozen": torch.jit.freeze(torch.jit.load(path))(images[:N_FROZEN]),
+        "optimized": torch.jit.optimize_for_inference(torch.jit.load(path))(images[:N_FROZEN]),
     }
 
 
@@ -40,7 +41,6 @@ def metadata(path):
 
 @torch.no_grad()
 def main(folder):
-    torch.set_num_threads(2)
     warnings.simplefilter("ignore", FutureWarning)  # TorchScript gives way to torch.export
     inputs = load_file(folder / "inputs.safetensors")
     found = {}

@@ -25,24 +25,12 @@ mod explanations;
 mod export;
 mod metrics;
 mod onnx_files;
+mod python;
 mod schedules;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::case::Case;
-
-/// Runs a script of this folder with these arguments.
-fn run_python(script: &str, arguments: &[&Path]) {
-    let python = std::env::var_os("PARITY_PYTHON")
-        .expect("PARITY_PYTHON is not set; run `cargo xtask parity`");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity").join(script);
-    let mut python = Command::new(python);
-    // PyTorch's threads otherwise spin while they wait, which starves whatever else runs.
-    python.arg(path).args(arguments).env("OMP_WAIT_POLICY", "passive");
-    let status = python.status().expect("start Python");
-    assert!(status.success(), "{script} {arguments:?}: {status}");
-}
 
 /// A folder for the files that the two sides exchange.
 fn exchange(name: &str) -> PathBuf {
@@ -55,14 +43,14 @@ fn exchange(name: &str) -> PathBuf {
 fn check_onnx(name: &str) {
     let (case, folder) = (Case::named(name), exchange(&format!("onnx-{name}")));
     onnx_files::write(&case, &folder);
-    run_python("onnx_files.py", &[&folder]);
+    python::run("onnx_files.py", &[&folder]);
 }
 
 fn check(name: &str) {
     let case = Case::named(name);
     let folder = exchange(name);
     case.write(&folder);
-    run_python("reference.py", &[Path::new("train"), &folder.join("case.json"), &folder]);
+    python::run("reference.py", &[Path::new("train"), &folder.join("case.json"), &folder]);
     compare::compare(&case, &folder);
 }
 
@@ -71,7 +59,7 @@ fn check_explanation(name: &str) {
     let case = Case::named(name);
     let folder = exchange(&format!("explain-{name}"));
     case.write(&folder);
-    run_python("reference.py", &[Path::new("explain"), &folder.join("case.json"), &folder]);
+    python::run("reference.py", &[Path::new("explain"), &folder.join("case.json"), &folder]);
     explanations::compare(&case, &folder);
 }
 
@@ -80,7 +68,7 @@ fn check_export(name: &str) {
     let case = Case::named(name);
     let folder = exchange(&format!("export-{name}"));
     let model = export::write(&case, &folder);
-    run_python("export.py", &[&folder]);
+    python::run("export.py", &[&folder]);
     export::compare(&case, &model, &folder);
 }
 
@@ -161,7 +149,7 @@ fn airnet94_muon() {
 fn airbench94_parts() {
     let (case, folder) = (Case::named("airnet94-muon"), exchange("airbench94-parts"));
     airbench94::write(&case, &folder);
-    run_python("reference.py", &[Path::new("airbench94"), &folder.join("case.json"), &folder]);
+    python::run("reference.py", &[Path::new("airbench94"), &folder.join("case.json"), &folder]);
     airbench94::compare(&case, &folder);
 }
 
@@ -235,7 +223,7 @@ fn onnx_of_leaky_relu() {
 #[ignore = "needs PyTorch; run `cargo xtask parity`"]
 fn schedules() {
     let file = exchange("schedules").join("curves.json");
-    run_python("reference.py", &[Path::new("schedules"), &file]);
+    python::run("reference.py", &[Path::new("schedules"), &file]);
     schedules::compare(&file);
 }
 
@@ -243,7 +231,7 @@ fn schedules() {
 #[ignore = "needs scikit-learn; run `cargo xtask parity`"]
 fn metrics_of_random_predictions() {
     let file = exchange("metrics").join("cases.json");
-    run_python("metrics.py", &[&file]);
+    python::run("metrics.py", &[&file]);
     metrics::compare(&file);
 }
 
@@ -252,7 +240,7 @@ fn metrics_of_random_predictions() {
 fn checkpoints_of_pytorch() {
     let (folder, data) = (exchange("checkpoints"), checkpoint::data());
     let (model, n_steps) = ("simplenet", "150");
-    run_python("checkpoint.py", &[Path::new(model), Path::new(n_steps), &data, &folder]);
+    python::run("checkpoint.py", &[Path::new(model), Path::new(n_steps), &data, &folder]);
     checkpoint::compare(model, &folder);
 }
 

@@ -7,6 +7,7 @@ Each file must pass ONNX's checker and shape inference, and give PyTorch's logit
 and 257. The files' metadata says how images are normalised.
 """
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -43,17 +44,20 @@ def check(file):
 
 def session(file):
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
+    options.intra_op_num_threads = torch.get_num_threads()
     # Threads that wait otherwise spin, which starves whatever else runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def normalised(pictures, metadata):
-    """Bytes (N, 3, 32, 32) as a network sees them."""
-    of = json.loads(metadata["normalization"])
+@functools.cache  # the files of a network are normalised alike
+def wanted(network, pictures, normalization):
+    """Bytes (N, 3, 32, 32) as the network sees them, and its logits."""
+    of = json.loads(normalization)
     mean, std = (torch.tensor(of[key])[:, None, None] for key in ["mean", "std"])
-    return (pictures / 255 - mean) / std
+    images = (pictures / 255 - mean) / std
+    with torch.no_grad():
+        return images, torch.cat([network(part) for part in images.split(257)]).numpy()
 
 
 def compare(network, pictures, labels, file):
@@ -61,7 +65,7 @@ def compare(network, pictures, labels, file):
     model, runtime = check(file), session(file)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert runtime.get_modelmeta().custom_metadata_map == metadata
-    images = normalised(pictures, metadata)
+    images, want = wanted(network, pictures, metadata["normalization"])
     takes_bytes = model.graph.input[0].type.tensor_type.elem_type == TensorProto.UINT8
     given = (pictures.permute(0, 2, 3, 1) if takes_bytes else images).contiguous().numpy()
 
@@ -70,8 +74,6 @@ def compare(network, pictures, labels, file):
 
     batches = range(0, len(given), 257)
     got = numpy.concatenate([run(given[start : start + 257]) for start in batches])
-    with torch.no_grad():
-        want = torch.cat([network(part) for part in images.split(257)]).numpy()
     one = max(numpy.abs(run(given[i : i + 1]) - want[i]).max() for i in range(3))
     worst = max(numpy.abs(got - want)[:N_COMPARED].max(), one)
     agreement = (got.argmax(axis=1) == want.argmax(axis=1)).mean()
@@ -98,7 +100,6 @@ def frozen(case, weights):
 
 
 def main(arguments):
-    torch.set_num_threads(2)
     torch.set_float32_matmul_precision("highest")
     match arguments:
         case [folder]:

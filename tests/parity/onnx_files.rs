@@ -12,8 +12,8 @@ use crate::case::Case;
 use crate::compare::trained;
 use crate::export::{FILES, metadata};
 
-/// Twice a batch of an odd size.
-const N_PICTURES: usize = 514;
+/// A batch of an odd size.
+const N_PICTURES: usize = 257;
 
 /// Leaves in `folder` what `onnx_files.py` compares: the case's network after its training, written
 /// in every way.

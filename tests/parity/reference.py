@@ -9,7 +9,6 @@ Everything is computed in f32 on the CPU. The batches are chosen here, by `pick_
 image numbers are part of the answer.
 """
 
-import copy
 import itertools
 import json
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.func import functional_call
 from torch.optim import lr_scheduler
 
 
@@ -195,10 +195,10 @@ class Learner:
 
     def decide(self, images):
         """What `record_decisions` collects in a training-mode pass over `images`."""
-        probe = copy.deepcopy(self.model).train()  # a pass moves the running statistics
         self.decisions.clear()
+        statistics = {name: buffer.clone() for name, buffer in self.model.named_buffers()}  # a pass moves them
         with torch.no_grad():
-            probe(images)
+            functional_call(self.model.train(), statistics, (images,))
         return list(self.decisions)
 
     def step(self, images, labels):
@@ -223,7 +223,7 @@ class Learner:
 
 
 def record_decisions(model):
-    """A list that each pass of `model` (or of a copy) extends by what its ReLUs and max-pools decide on.
+    """A list that each pass of `model` extends by what its ReLUs and max-pools decide on.
 
     A ReLU decides by the sign of its input, a max-pool by the lead of a window's largest value.
     """
@@ -451,7 +451,6 @@ def schedules():
 
 
 def main(arguments):
-    torch.set_num_threads(2)
     torch.set_float32_matmul_precision("highest")
     match arguments:
         case ["train", case_file, folder]:

@@ -1,6 +1,6 @@
 """The whole of models/airnet94.toml in PyTorch on the CPU; prints one JSON line.
 
-The other side of `cifar train --recipe airnet94`: bf16 autocast, channels last, the images in memory.
+The other side of `cifar train --recipe airnet94`: channels last, the images in memory; bf16 by autocast.
 The recipe is that of airbench94_muon (Jordan 2024, arXiv:2404.00498).
 """
 
@@ -41,7 +41,7 @@ def moved(padded):
     return out
 
 
-def train(model, images, labels, max_steps):
+def train(model, images, labels, bf16, max_steps):
     convs = [p for p in model.parameters() if p.ndim == 4 and p.requires_grad]
     norms = [p for name, p in model.named_parameters() if "norm" in name and p.requires_grad]
     groups = [
@@ -50,7 +50,7 @@ def train(model, images, labels, max_steps):
         {"params": [model.head.weight], "lr": 0.67, "weight_decay": 0.004 / 0.67},
     ]
     sgd = torch.optim.SGD(groups, momentum=0.85, nesterov=True)
-    optimizers = [Muon(convs, 0.24, 0.6, 3, torch.bfloat16), sgd]
+    optimizers = [Muon(convs, 0.24, 0.6, 3, torch.bfloat16 if bf16 else None), sgd]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["first_lr"] = group["lr"]
@@ -78,7 +78,7 @@ def train(model, images, labels, max_steps):
                 for group in optimizer.param_groups:
                     group["lr"] = group["first_lr"] * (1 - step / n_steps)
             sgd.param_groups[0]["lr"] = 0.053 * max(0.0, 1 - step / (WHITENING_EPOCHS * per_epoch))
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 loss = F.cross_entropy(model(batch), labels[chosen], label_smoothing=0.2, reduction="sum")
             model.zero_grad(set_to_none=True)
             loss.backward()
@@ -87,11 +87,11 @@ def train(model, images, labels, max_steps):
             step += 1
 
 
-def accuracy(model, images, labels):
+def accuracy(model, images, labels, bf16):
     """Of the mean logits of six views: each image and its mirror image, in place and moved by one pixel."""
     model.eval()
     correct = 0
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
 
         def mirrored(x):
             x = x.contiguous(memory_format=torch.channels_last)
@@ -109,17 +109,19 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--precision", choices=["f32", "bf16"], required=True)
     parser.add_argument("--max-steps", type=int, default=-1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
+    bf16 = args.precision == "bf16"
     images, labels = load(args.data, TRAIN)
     model = AirNet94().to(memory_format=torch.channels_last)
     initialise(model, images)
     begun = time.perf_counter()
-    train(model, images, labels, args.max_steps)
+    train(model, images, labels, bf16, args.max_steps)
     trained = time.perf_counter()
-    score = accuracy(model, *load(args.data, TEST))
+    score = accuracy(model, *load(args.data, TEST), bf16)
     print(
         json.dumps({
             "accuracy": score,

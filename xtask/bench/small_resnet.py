@@ -5,7 +5,6 @@ autocast where it is asked for. The curves are those of all epochs, however few 
 """
 
 import argparse
-import contextlib
 import json
 import sys
 import time
@@ -42,11 +41,7 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
 
-    def autocast():
-        if args.precision == "bf16":
-            return torch.autocast("cpu", torch.bfloat16)
-        return contextlib.nullcontext()
-
+    bf16 = args.precision == "bf16"
     images, labels = load(args.data, TRAIN)
     order = torch.randperm(len(images))
     images, labels = images[order], labels[order]
@@ -62,7 +57,7 @@ def main():
         model.train()
         for chosen in torch.randperm(len(images)).split(BATCH):
             batch = augmented(padded[chosen]).contiguous(memory_format=torch.channels_last)
-            with autocast():
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 loss = F.cross_entropy(model(batch), labels[chosen])
             model.zero_grad(set_to_none=True)
             loss.backward()
@@ -72,7 +67,7 @@ def main():
             total += loss.item() * len(chosen)
         secs = time.perf_counter() - begun
         model.eval()
-        with torch.inference_mode(), autocast():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             hits = sum(
                 (model(x.contiguous(memory_format=torch.channels_last)).argmax(1) == y).sum().item()
                 for x, y in zip(*held_out)

@@ -36,13 +36,13 @@ pub(crate) struct Arguments {
     convolutions: bool,
     /// Compare whole runs of AirNet94, from the start of the process to the accuracy on the test
     /// images, with as many seeds as rounds: some twenty minutes each on two cores
-    #[arg(long, group = "instead")]
+    #[arg(long, groups = ["instead", "trains"])]
     whole_run: bool,
     /// Compare the losses of so many of the first of SmallResNet's ten epochs instead of whole steps
-    #[arg(long, value_name = "N", group = "instead", value_parser = value_parser!(u8).range(1..=10))]
+    #[arg(long, value_name = "N", groups = ["instead", "trains"], value_parser = value_parser!(u8).range(1..=10))]
     first_epochs: Option<u8>,
     /// What values are stored in, on both sides
-    #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32", requires = "first_epochs")]
+    #[arg(long, value_parser = ["f32", "bf16"], default_value = "f32", requires = "trains")]
     precision: String,
     /// Compare `cifar predict` with the network of a run, on the test images as PNG files, with
     /// torchvision's loader and PyTorch instead of whole steps
@@ -130,11 +130,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.convolutions {
         return convolutions::run(&cifar, &python, threads, arguments.rounds);
     }
+    let precision = &arguments.precision;
     if arguments.whole_run {
-        return whole_run::run(&cifar, &python, threads, arguments.rounds);
+        return whole_run::run(&cifar, &python, threads, arguments.rounds, precision);
     }
     if let Some(n_epochs) = arguments.first_epochs {
-        let (n_epochs, precision) = (n_epochs.into(), &arguments.precision);
+        let n_epochs = n_epochs.into();
         return first_epochs::run(&cifar, &python, threads, n_epochs, precision);
     }
     let avx2 = arguments.avx2;

@@ -35,6 +35,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Cifar::build()?.run(&["data", "fetch"])?;
     let mut test = workspace::cargo();
     test.args(["test", "--workspace"]).args(ci::FEATURES);
-    test.args(["--test", "parity", "--", "--ignored", "--nocapture", "--test-threads", "1"]);
+    test.args(["--test", "parity", "--", "--ignored", "--nocapture"]);
     process::run(test.env("PARITY_PYTHON", python))
 }

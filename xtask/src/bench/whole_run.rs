@@ -18,24 +18,32 @@ struct Run {
     accuracy: f64,
 }
 
-/// `n_seeds` runs of each side, from seed 0.
-pub(super) fn run(cifar: &Cifar, python: &Path, threads: usize, n_seeds: usize) -> Result<()> {
+/// `n_seeds` runs of each side, from seed 0, in `precision`.
+pub(super) fn run(
+    cifar: &Cifar,
+    python: &Path,
+    threads: usize,
+    n_seeds: usize,
+    precision: &str,
+) -> Result<()> {
     let runs = cifar::scratch("whole-run")?;
     // Nothing is fetched on the clock.
     cifar.run_silently(&["data", "fetch"])?;
     println!("{:<10}{:>6}{:>10}{:>12}{:>10}", "airnet94", "seed", "seconds", "accuracy", "MB");
+    let precision_key = format!("precision={precision}");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for seed in 0..n_seeds {
         let (seed, threads) = (seed.to_string(), threads.to_string());
         let folder = runs.join(&seed);
         let folder = cifar::text(&folder)?;
         let mut command = cifar.command(&["train", "--recipe", "airnet94", "--seed", &seed]);
+        command.args(["--set", &precision_key]);
         command.args(["--out", folder, "--threads", &threads, "--json"]);
         ours.push(timed("ours", &seed, &mut command, "test_accuracy")?);
         let mut command = Command::new(python);
         command.arg(workspace::root().join("xtask/bench/airnet94.py"));
         command.arg("--data").arg(workspace::root().join("data/cifar-10-batches-bin"));
-        command.args(["--seed", &seed, "--threads", &threads]);
+        command.args(["--seed", &seed, "--threads", &threads, "--precision", precision]);
         keep_memory(&mut command);
         theirs.push(timed("PyTorch", &seed, &mut command, "accuracy")?);
     }
