@@ -57,14 +57,6 @@ pub enum ExportError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The place of the file cannot be written to.
-    #[error("cannot write {path}: {reason}")]
-    Place {
-        /// The file.
-        path: PathBuf,
-        /// Why, and what helps.
-        reason: String,
-    },
     /// A manifest that does not parse.
     #[error("{path} is no manifest of an exported file; export the file again")]
     Manifest {

@@ -31,8 +31,17 @@ impl PendingFile {
     /// file of the user's.
     ///
     /// # Errors
-    /// A folder that is missing or cannot be written to.
+    /// A folder that is at the place, is missing (both errors say what helps) or cannot be written to.
     pub fn create(path: &Path) -> io::Result<Self> {
+        if path.is_dir() || path.file_name().is_none() {
+            let reason = "that is a folder, name a file in it";
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, reason));
+        }
+        let folder = folder_of(path);
+        if !folder.is_dir() {
+            let reason = format!("the folder {} does not exist, create it first", folder.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+        }
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(path.file_name().unwrap_or_default());
         prefix.push(".");
@@ -44,7 +53,7 @@ impl PendingFile {
             // What the user's umask takes away is taken away from this too.
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
-        let file = builder.tempfile_in(folder_of(path))?;
+        let file = builder.tempfile_in(folder)?;
         Ok(Self { path: path.to_owned(), file })
     }
 

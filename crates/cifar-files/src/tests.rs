@@ -29,11 +29,23 @@ fn what_is_not_committed_leaves_nothing() {
     drop(file);
     // A folder cannot be replaced by a file: the last step fails.
     let taken = folder.path().join("taken");
+    let file = PendingFile::create(&taken).unwrap();
     fs::create_dir(&taken).unwrap();
-    write(&taken, b"new").unwrap_err();
-    write(&folder.path().join("none/figures"), b"new").unwrap_err();
+    file.commit().unwrap_err();
     assert_eq!(names_in(folder.path()), ["figures", "taken"]);
     assert_eq!(fs::read(&path).unwrap(), b"old");
+}
+
+#[test]
+fn a_place_that_is_none_is_refused_with_what_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path(), Path::new("/"), Path::new("")] {
+        let error = write(path, b"").unwrap_err();
+        assert_eq!(error.to_string(), "that is a folder, name a file in it");
+    }
+    let error = write(&folder.path().join("none/figures"), b"").unwrap_err().to_string();
+    assert!(error.contains("/none does not exist, create it first"), "{error}");
+    assert_eq!(names_in(folder.path()), [""; 0]);
 }
 
 #[test]

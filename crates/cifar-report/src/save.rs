@@ -1,36 +1,19 @@
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use cifar_files::{PendingFile, folder_of};
+use cifar_files::PendingFile;
 
 use crate::{Drawing, Format};
 
-/// Why a picture or a page could not be saved.
+/// A picture or a page that could not be saved.
 #[derive(Debug, thiserror::Error)]
+#[error("cannot save {path}")]
 #[non_exhaustive]
-pub enum ReportError {
-    /// The path names a folder, or no file at all.
-    #[error("cannot save {path}: that is a folder, name a file in it")]
-    IsFolder {
-        /// The path given.
-        path: PathBuf,
-    },
-    /// The folder of the file is missing.
-    #[error("cannot save {path}: the folder {folder} does not exist, create it first")]
-    MissingFolder {
-        /// The path given.
-        path: PathBuf,
-        /// Its folder.
-        folder: PathBuf,
-    },
-    /// The file system refused: no space, no rights.
-    #[error("cannot save {path}")]
-    Write {
-        /// The path given.
-        path: PathBuf,
-        /// What the file system says.
-        source: io::Error,
-    },
+pub struct ReportError {
+    /// The path given.
+    pub path: PathBuf,
+    /// Why, and what helps: a folder in the place of the file or none for it, no space, no rights.
+    pub source: io::Error,
 }
 
 impl Drawing {
@@ -54,20 +37,12 @@ pub(crate) fn save(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<PendingFile>) -> io::Result<()>,
 ) -> Result<(), ReportError> {
-    if path.is_dir() || path.file_name().is_none() {
-        return Err(ReportError::IsFolder { path: path.to_owned() });
-    }
-    let folder = folder_of(path);
-    if !folder.is_dir() {
-        let (path, folder) = (path.to_owned(), folder.to_owned());
-        return Err(ReportError::MissingFolder { path, folder });
-    }
     let put = || {
         let mut out = BufWriter::new(PendingFile::create(path)?);
         content(&mut out)?;
         out.into_inner()?.commit()
     };
-    put().map_err(|source| ReportError::Write { path: path.to_owned(), source })
+    put().map_err(|source| ReportError { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
