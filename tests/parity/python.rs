@@ -41,7 +41,8 @@ impl Worker {
     fn run(&mut self, script: &str, arguments: &[&Path]) {
         let arguments = arguments.iter().map(|argument| argument.to_str().unwrap());
         let line: Vec<&str> = std::iter::once(script).chain(arguments).collect();
-        writeln!(self.input, "{}", serde_json::to_string(&line).unwrap()).unwrap();
+        // Where the process has ended, its output has too.
+        let _ = writeln!(self.input, "{}", serde_json::to_string(&line).unwrap());
         for printed in self.output.by_ref() {
             match printed.unwrap().as_str() {
                 "done" => return,
