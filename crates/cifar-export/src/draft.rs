@@ -104,9 +104,12 @@ mod tests {
     #[test]
     fn a_place_that_cannot_be_written_to_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        for path in [folder.path(), &folder.path().join("none/x")] {
-            let refused = Draft::write(path, b"x").unwrap_err().to_string();
-            assert_eq!(refused, format!("cannot write {}", path.display()));
+        let absent = folder.path().join("none/x");
+        for (path, reason) in [(folder.path(), "that is a folder"), (&absent, "create it first")] {
+            let refused = Draft::write(path, b"x").unwrap_err();
+            assert_eq!(refused.to_string(), format!("cannot write {}", path.display()));
+            let source = std::error::Error::source(&refused).unwrap().to_string();
+            assert!(source.contains(reason), "{source}");
         }
     }
 }

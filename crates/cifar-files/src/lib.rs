@@ -33,17 +33,17 @@ impl PendingFile {
     /// # Errors
     /// A folder that is at the place, is missing (both errors say what helps) or cannot be written to.
     pub fn create(path: &Path) -> io::Result<Self> {
-        if path.is_dir() || path.file_name().is_none() {
+        let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
             let reason = "that is a folder, name a file in it";
             return Err(io::Error::new(io::ErrorKind::IsADirectory, reason));
-        }
+        };
         let folder = folder_of(path);
         if !folder.is_dir() {
             let reason = format!("the folder {} does not exist, create it first", folder.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, reason));
         }
         let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(path.file_name().unwrap_or_default());
+        prefix.push(name);
         prefix.push(".");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".tmp");

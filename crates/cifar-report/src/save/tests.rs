@@ -32,11 +32,17 @@ fn saves_what_can_be_read_back_and_nothing_else() {
 fn a_place_that_cannot_be_written_to_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let absent = folder.path().join("absent/picture.png");
-    let places = [(folder.path(), ErrorKind::IsADirectory), (&absent, ErrorKind::NotFound)];
-    for (path, kind) in places {
+    let places = [
+        (folder.path(), ErrorKind::IsADirectory, "name a file in it"),
+        (Path::new("/"), ErrorKind::IsADirectory, "name a file in it"),
+        (Path::new(""), ErrorKind::IsADirectory, "name a file in it"),
+        (&absent, ErrorKind::NotFound, "create it first"),
+    ];
+    for (path, kind, remedy) in places {
         let error = picture(0).save(path, Format::Png).unwrap_err();
         assert_eq!((error.path.as_path(), error.source.kind()), (path, kind));
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(error.source.to_string().contains(remedy), "{error:?}");
     }
     assert_eq!(names_in(folder.path()), [""; 0]);
 }
@@ -47,6 +53,7 @@ fn a_failed_write_leaves_nothing_behind() {
     // No file system takes such a name.
     let path = folder.path().join("x".repeat(300));
     let error = picture(0).save(&path, Format::Png).unwrap_err();
+    assert_eq!(error.source.kind(), ErrorKind::InvalidFilename);
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     assert_eq!(names_in(folder.path()), [""; 0]);
 }
