@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// The built program. Builds it once, with the features of the tests themselves, so that nothing
-/// below it is compiled a second time.
+/// The built program. Builds it once, with the features and the assertions of the tests themselves,
+/// so that nothing below it is compiled a second time.
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -12,10 +12,10 @@ pub(crate) fn program() -> &'static Path {
         let this = std::env::current_exe().unwrap();
         let target = this.ancestors().nth(3).unwrap();
         let mut build = cifar_testkit::cargo();
-        build.args(["build", "--quiet", "--workspace", "--bin", "cifar"]);
+        build.args(["build", "--quiet", "--profile", "test", "--workspace", "--bin", "cifar"]);
         build.args(["--features", "cifar-data/candle-datasets", "--target-dir"]).arg(target);
         let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
-        assert!(status.success(), "cargo build --workspace --bin cifar: {status}");
+        assert!(status.success(), "cargo build --profile test --workspace --bin cifar: {status}");
         target.join("debug/cifar")
     })
 }

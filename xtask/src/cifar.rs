@@ -18,10 +18,22 @@ pub(crate) struct Cifar {
 }
 
 impl Cifar {
-    /// Builds it with the features of the tests, so that nothing below it is compiled twice.
+    /// Builds it as `cargo run` does: at full speed, for benchmarks and published results.
     pub(crate) fn build() -> Result<Self> {
+        Self::build_in_profile("dev")
+    }
+
+    /// Builds it with the assertions of the tests, on the crates that were compiled for them.
+    pub(crate) fn build_for_checks() -> Result<Self> {
+        Self::build_in_profile("test")
+    }
+
+    /// Builds it with the features of the tests, so that nothing below it is compiled twice.
+    fn build_in_profile(profile: &str) -> Result<Self> {
         let mut build = workspace::cargo();
-        process::run(build.args(["build", "--workspace", "--bin", "cifar"]).args(ci::FEATURES))?;
+        build.args(["build", "--profile", profile, "--workspace", "--bin", "cifar"]);
+        process::run(build.args(ci::FEATURES))?;
+        // Both profiles' programs lie here.
         let program = workspace::target()
             .join("debug")
             .join("cifar")

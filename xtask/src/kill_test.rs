@@ -35,7 +35,7 @@ const TRAIN: [&str; 9] = [
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let runs = scratch("kill-test")?;
-    let cifar = Cifar::build()?;
+    let cifar = Cifar::build_for_checks()?;
     let straight = runs.join("straight");
     let start = Instant::now();
     cifar.run_silently(&[&TRAIN[..], &[text(&straight)?]].concat())?;

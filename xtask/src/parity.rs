@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         None => ENVIRONMENT.python()?,
     };
     // PyTorch trains and is asked on the real images; the tests find them in data/.
-    Cifar::build()?.run(&["data", "fetch"])?;
+    Cifar::build_for_checks()?.run(&["data", "fetch"])?;
     let mut test = workspace::cargo();
     test.args(["test", "--workspace"]).args(ci::FEATURES);
     test.args(["--test", "parity", "--", "--ignored", "--nocapture"]);

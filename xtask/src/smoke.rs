@@ -39,7 +39,7 @@ impl Summary {
 
 pub(crate) fn run() -> Result<()> {
     let runs = scratch("smoke")?;
-    let cifar = Cifar::build()?;
+    let cifar = Cifar::build_for_checks()?;
     fetch_twice(&cifar)?;
     let run = runs.join("simplenet");
     cifar.run(&["train", "--recipe", "simplenet", "--seed", "0", "--out", text(&run)?])?;

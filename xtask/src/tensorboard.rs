@@ -75,7 +75,7 @@ struct Logged {
 pub(crate) fn run() -> Result<()> {
     let python = ENVIRONMENT.python()?;
     let run = scratch("tensorboard")?.join("run");
-    let cifar = Cifar::build()?;
+    let cifar = Cifar::build_for_checks()?;
     cifar.run(&["data", "fetch"])?;
     train_in_two_sittings(&cifar, &run)?;
 
