@@ -1,17 +1,15 @@
 //! `ci`: everything that must hold, cheapest first.
 
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use cifar_testkit::FEATURES;
 use clap::Args;
 
 use crate::process::{self, as_typed};
-use crate::{browser, workspace};
-
-/// Features that clippy, tests and documentation are built with. All with the same ones, so that
-/// no crate is compiled a second time for the sake of a feature.
-pub(crate) const FEATURES: [&str; 2] = ["--features", "cifar-data/candle-datasets"];
+use crate::{browser, parity, tensorboard, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -47,6 +45,15 @@ struct Outcome {
 
 /// Runs the steps in order and ends at the first that fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if !arguments.fast {
+        // What is fetched comes while the compiler works. The steps that need it wait for it, and try
+        // again and say why where it failed.
+        thread::spawn(|| {
+            for environment in [parity::ENVIRONMENT, tensorboard::ENVIRONMENT] {
+                let _ = environment.python();
+            }
+        });
+    }
     let mut outcomes = Vec::new();
     for step in steps(arguments.fast) {
         println!("\n=== {}: {}", step.name, step.check.as_typed());

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use safetensors::SafeTensors;
 
 use crate::process::{self, as_typed};
-use crate::{ci, workspace};
+use crate::workspace;
 
 /// The built `cifar` program.
 pub(crate) struct Cifar {
@@ -28,11 +28,8 @@ impl Cifar {
         Self::build_in_profile("test")
     }
 
-    /// Builds it with the features of the tests, so that nothing below it is compiled twice.
     fn build_in_profile(profile: &str) -> Result<Self> {
-        let mut build = workspace::cargo();
-        build.args(["build", "--profile", profile, "--workspace", "--bin", "cifar"]);
-        process::run(build.args(ci::FEATURES))?;
+        process::run(cifar_testkit::build_program(profile).current_dir(workspace::root()))?;
         // Both profiles' programs lie here.
         let program = workspace::target()
             .join("debug")

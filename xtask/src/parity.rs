@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::cifar::Cifar;
 use crate::python::Environment;
-use crate::{ci, process, workspace};
+use crate::{process, workspace};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     // PyTorch trains and is asked on the real images; the tests find them in data/.
     Cifar::build_for_checks()?.run(&["data", "fetch"])?;
     let mut test = workspace::cargo();
-    test.args(["test", "--workspace"]).args(ci::FEATURES);
+    test.args(["test", "--workspace"]).args(cifar_testkit::FEATURES);
     test.args(["--test", "parity", "--", "--ignored", "--nocapture"]);
     process::run(test.env("PARITY_PYTHON", python))
 }

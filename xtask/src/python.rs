@@ -1,6 +1,6 @@
 //! Virtual environments of Python, in the target folder.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,9 +23,10 @@ const REMEDY: &str = "install Python 3.11 or newer with its venv module \
 
 impl Environment {
     /// Its Python. The environment, `target/PURPOSE-venv`, is made anew when the requirements have
-    /// changed.
+    /// changed. Where another program is making it, this one waits.
     pub(crate) fn python(&self) -> Result<PathBuf> {
         let folder = workspace::target().join(format!("{}-venv", self.purpose));
+        let lock = locked(&folder.with_extension("lock"))?;
         let requirements = workspace::root().join(self.requirements);
         let wanted =
             fs::read(&requirements).with_context(|| format!("read {}", requirements.display()))?;
@@ -33,22 +34,26 @@ impl Environment {
         let installed = folder.join("requirements.txt");
         let python = folder.join("bin/python");
         if !fs::read(&installed).is_ok_and(|found| found == wanted) {
-            self.make(&folder, &python, &requirements)?;
+            self.make(&folder, &python, &requirements, &lock)?;
             fs::write(&installed, wanted)
                 .with_context(|| format!("write {}", installed.display()))?;
         }
         Ok(python)
     }
 
-    fn make(&self, folder: &Path, python: &Path, requirements: &Path) -> Result<()> {
+    fn make(&self, folder: &Path, python: &Path, requirements: &Path, lock: &File) -> Result<()> {
         if Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_err() {
             bail!("there is no `python3`; {REMEDY}");
         }
         println!("making {} with {}; this takes a while", folder.display(), self.content);
-        process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))
-            .context(REMEDY)?;
+        // A program that reads nothing, given the lock to read from, holds it until it ends. It may be
+        // left alone: `ci` fails while this goes on beside it.
+        let mut venv = Command::new("python3");
+        venv.args(["-m", "venv", "--clear"]).arg(folder).stdin(lock.try_clone()?);
+        process::run(&mut venv).context(REMEDY)?;
         let mut install = Command::new(python);
         install
+            .stdin(lock.try_clone()?)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .arg("--requirement")
             .arg(requirements);
@@ -62,4 +67,15 @@ impl Environment {
             )
         })
     }
+}
+
+/// The file, made if need be, once no other program has locked it.
+fn locked(path: &Path) -> Result<File> {
+    let lock = || {
+        fs::create_dir_all(workspace::target())?;
+        let file = File::options().read(true).append(true).create(true).open(path)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    };
+    lock().with_context(|| format!("lock {}", path.display()))
 }

@@ -16,7 +16,7 @@ use crate::cifar::{self, Cifar, scratch, text};
 use crate::python::Environment;
 use crate::{process, workspace};
 
-const ENVIRONMENT: Environment = Environment {
+pub(crate) const ENVIRONMENT: Environment = Environment {
     purpose: "tensorboard",
     requirements: "tests/tensorboard/requirements.txt",
     content: "TensorBoard, about 100 MB",

@@ -72,37 +72,38 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::factor::{Factor, Pair};
     use crate::isa::Isa;
     use crate::simd::{Simd, per_isa};
 
     per_isa! {
-        unsafe fn there_and_back(values: &[f32; 16], stored: &mut [bf16; 16], back: &mut [f32; 16])
-            = there_and_back_body
+        unsafe fn there_and_back<E: Element>(
+            values: &[f32; 16], stored: &mut [E; 16], back: &mut [f32; 16],
+        ) = there_and_back_body
     }
 
     #[inline(always)]
-    unsafe fn there_and_back_body<S: Simd, const M: usize>(
+    unsafe fn there_and_back_body<S: Simd, E: Element, const M: usize>(
         s: S,
         values: &[f32; 16],
-        stored: &mut [bf16; 16],
+        stored: &mut [E; 16],
         back: &mut [f32; 16],
     ) {
         for at in (0..16).step_by(S::LANES) {
             // SAFETY: a vector of each array.
             unsafe {
-                let v = s.load(values.as_ptr().add(at));
-                s.store_bf16(stored.as_mut_ptr().add(at), v);
-                s.store(back.as_mut_ptr().add(at), s.load_bf16(stored.as_ptr().add(at)));
+                E::store(s, stored.as_mut_ptr().add(at), s.load(values.as_ptr().add(at)));
+                s.store(back.as_mut_ptr().add(at), E::load(s, stored.as_ptr().add(at)));
             }
         }
     }
 
     per_isa! {
-        unsafe fn dot(a: &[[f32; 16]; 2], b: &[[f32; 16]; 2], c: &mut [f32; 16]) = dot_body
+        unsafe fn dot<F: Factor>(a: &[[f32; 16]; 2], b: &[[f32; 16]; 2], c: &mut [f32; 16]) = dot_body
     }
 
     #[inline(always)]
-    unsafe fn dot_body<S: Simd, const M: usize>(
+    unsafe fn dot_body<S: Simd, F: Factor, const M: usize>(
         s: S,
         a: &[[f32; 16]; 2],
         b: &[[f32; 16]; 2],
@@ -111,9 +112,9 @@ mod tests {
         for at in (0..16).step_by(S::LANES) {
             // SAFETY: a vector of each array.
             unsafe {
-                let [a, b] = [a, b]
-                    .map(|v| s.pairs(s.load(v[0].as_ptr().add(at)), s.load(v[1].as_ptr().add(at))));
-                let sum = s.pairs_mul_add(a, b, s.load(c.as_ptr().add(at)));
+                let [a, b] =
+                    [a, b].map(|v| F::join(s, v.map(|values| s.load(values.as_ptr().add(at)))));
+                let sum = F::mul_add(s, a, b, s.load(c.as_ptr().add(at)));
                 s.store(c.as_mut_ptr().add(at), sum);
             }
         }
@@ -161,7 +162,7 @@ mod tests {
             for isa in Isa::available() {
                 let mut sums = float(c);
                 // SAFETY: nothing is asked of the caller.
-                unsafe { dot(isa, &a.map(float), &b.map(float), &mut sums) };
+                unsafe { dot::<Pair>(isa, &a.map(float), &b.map(float), &mut sums) };
                 for (i, &sum) in sums.iter().enumerate() {
                     let [p, q] = [0, 1].map(|v| i32::from(a[v][i]) * i32::from(b[v][i]));
                     prop_assert_eq!(sum, (i32::from(c[i]) + p + q) as f32, "{} {}", isa, i);

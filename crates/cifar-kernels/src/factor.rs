@@ -12,6 +12,9 @@ pub trait Vectors: Plain {
     /// What a matrix product of such values is made of.
     type Factor: Factor;
 
+    /// Whether instructions for bf16 load or store them.
+    const BF16: bool;
+
     /// # Safety
     /// As for [`Simd::load`].
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V;
@@ -27,6 +30,9 @@ pub trait Factor: Plain + Default {
     /// Values of one.
     const VALUES: usize;
 
+    /// Whether instructions for bf16 multiply them.
+    const BF16: bool = Self::VALUES > 1;
+
     /// The factors of [`Factor::VALUES`] vectors; others of `values` are not looked at.
     fn join<S: Simd>(s: S, values: [S::V; 2]) -> S::V;
 
@@ -41,6 +47,7 @@ pub struct Pair(u32);
 
 impl Vectors for f32 {
     type Factor = Self;
+    const BF16: bool = false;
 
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {
@@ -57,6 +64,7 @@ impl Vectors for f32 {
 
 impl Vectors for bf16 {
     type Factor = Pair;
+    const BF16: bool = true;
 
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {

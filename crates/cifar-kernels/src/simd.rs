@@ -80,7 +80,8 @@ const POW2_OFFSET: f32 = 8_388_608.0 + 127.0;
 /// `per_isa!(pub(crate) fn NAME(ARGUMENTS) = BODY)`: a function `NAME(isa, ARGUMENTS)` that calls
 /// `BODY::<S, M>(simd, ARGUMENTS)`, compiled for each instruction set, with `M` the rows of a tile
 /// that suit its registers. `NAME<T: Bound; const N: usize>(…) where […]` has type and constant
-/// parameters too, which the body has between `S` and `M`.
+/// parameters too, which the body has between `S` and `M`. Where no `T::BF16` is true, what is compiled
+/// for AVX-512 serves with BF16 as well.
 ///
 /// `BODY` and everything hot under it must be `#[inline(always)]`, or it is compiled without the
 /// instructions. The generated function is `unsafe` exactly as far as `BODY` is: both are.
@@ -129,12 +130,12 @@ macro_rules! per_isa {
             match isa {
                 // SAFETY: the caller's; an `Isa` above `Portable` comes from detection.
                 #[cfg(target_arch = "x86_64")]
-                $crate::isa::Isa::Avx512Bf16 => unsafe {
+                $crate::isa::Isa::Avx512Bf16 if false $($(|| $type::BF16)*)? => unsafe {
                     avx512_bf16$(::<$($type,)* $($($n,)*)?>)?($($arg),*)
                 },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::isa::Isa::Avx512 => unsafe {
+                $crate::isa::Isa::Avx512 | $crate::isa::Isa::Avx512Bf16 => unsafe {
                     avx512$(::<$($type,)* $($($n,)*)?>)?($($arg),*)
                 },
                 // SAFETY: as above.

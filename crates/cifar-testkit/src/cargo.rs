@@ -3,6 +3,18 @@
 use std::env;
 use std::process::Command;
 
+/// What tests and checks compile the workspace with, so that no command of theirs compiles a crate
+/// that another one compiled already.
+pub const FEATURES: [&str; 2] = ["--features", "cifar-data/candle-datasets"];
+
+/// The command that builds the program: in profile `test` with the assertions of the tests, on the
+/// crates that were compiled for them, in `dev` at full speed. Either lies in `TARGET/debug`.
+pub fn build_program(profile: &str) -> Command {
+    let mut build = cargo();
+    build.args(["build", "--profile", profile, "--workspace", "--bin", "cifar"]).args(FEATURES);
+    build
+}
+
 /// A cargo command: of the cargo that runs this program, if one does.
 ///
 /// It does not see what cargo tells this program about its package. The build scripts of some

@@ -14,7 +14,7 @@ mod cargo;
 mod picture;
 mod random;
 
-pub use cargo::cargo;
+pub use cargo::{FEATURES, build_program, cargo};
 use picture::{PICTURE_LEN, paint};
 pub use random::Random;
 

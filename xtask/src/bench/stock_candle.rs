@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{figure, middle, sorted};
 use crate::cifar::Cifar;
-use crate::{ci, process, workspace};
+use crate::{process, workspace};
 
 /// Images of a step, few: one of candle's takes seconds.
 const BATCH_SIZE: &str = "32";
@@ -15,7 +15,7 @@ const STEPS: &str = "3";
 pub(super) fn run(n_rounds: usize) -> Result<()> {
     let cifar = Cifar::build()?;
     let mut build = workspace::cargo();
-    build.args(["build", "--workspace", "--example", "stock_candle"]).args(ci::FEATURES);
+    build.args(["build", "--workspace", "--example", "stock_candle"]).args(cifar_testkit::FEATURES);
     process::run(&mut build)?;
     let mut candle = Command::new(workspace::target().join("debug/examples/stock_candle"));
     candle.args([BATCH_SIZE, STEPS]);

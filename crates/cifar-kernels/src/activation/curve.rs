@@ -5,6 +5,9 @@ use crate::simd::Simd;
 
 /// A function of each lane alone.
 pub(crate) trait Curve {
+    /// As of a [`Factor`](crate::factor::Factor): it is one of f32, whatever is stored.
+    const BF16: bool = false;
+
     fn value<S: Simd>(s: S, v: S::V) -> S::V;
     /// `dy` times the derivative at `v`.
     fn gradient<S: Simd>(s: S, v: S::V, dy: S::V) -> S::V;
