@@ -1,6 +1,6 @@
 //! Virtual environments of Python, in the target folder.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -46,8 +46,8 @@ impl Environment {
             bail!("there is no `python3`; {REMEDY}");
         }
         println!("making {} with {}; this takes a while", folder.display(), self.content);
-        // A program that reads nothing, given the lock to read from, holds it until it ends. It may be
-        // left alone: `ci` fails while this goes on beside it.
+        // Given the lock to read from, which they never do, these programs hold it until they end. They
+        // outlive this one where another step of `ci` fails meanwhile.
         let mut venv = Command::new("python3");
         venv.args(["-m", "venv", "--clear"]).arg(folder).stdin(lock.try_clone()?);
         process::run(&mut venv).context(REMEDY)?;
@@ -74,8 +74,15 @@ fn locked(path: &Path) -> Result<File> {
     let lock = || {
         fs::create_dir_all(workspace::target())?;
         let file = File::options().read(true).append(true).create(true).open(path)?;
-        file.lock()?;
-        Ok::<_, std::io::Error>(file)
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => {
+                println!("waiting for the program that has locked {}", path.display());
+                file.lock()?;
+            }
+        }
+        Ok(file)
     };
     lock().with_context(|| format!("lock {}", path.display()))
 }

@@ -12,8 +12,8 @@ pub trait Vectors: Plain {
     /// What a matrix product of such values is made of.
     type Factor: Factor;
 
-    /// Whether instructions for bf16 load or store them.
-    const BF16: bool;
+    /// Whether instructions for bf16 load, store or multiply them.
+    const BF16: bool = Self::Factor::BF16;
 
     /// # Safety
     /// As for [`Simd::load`].
@@ -47,7 +47,6 @@ pub struct Pair(u32);
 
 impl Vectors for f32 {
     type Factor = Self;
-    const BF16: bool = false;
 
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {
@@ -64,7 +63,6 @@ impl Vectors for f32 {
 
 impl Vectors for bf16 {
     type Factor = Pair;
-    const BF16: bool = true;
 
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {
