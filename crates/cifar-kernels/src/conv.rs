@@ -27,6 +27,7 @@ use crate::isa::Isa;
 mod bias_gradient;
 mod depthwise;
 mod direct;
+mod frame;
 pub mod reference;
 mod weight_gradient;
 mod weights;

@@ -11,11 +11,11 @@ mod panels;
 mod places;
 mod rows;
 
-pub(crate) use columns::{Columns, products_of_columns, sums_at, sums_len, tile_rows};
+pub(crate) use columns::{Columns, Spans, products_of_columns, sums_at, sums_len, tile_rows};
 pub(crate) use panels::{depth_of, join_rows, pack_panels, panel_width, panels_len};
 pub(crate) use places::{PlaceTable, Places};
 pub use rows::Epilogue;
-pub(crate) use rows::{Panels, Rows, products_of_rows};
+pub(crate) use rows::{Panels, Rows, Runs, products_of_rows};
 
 /// Rows of a panel are worked on in multiples of this, which every instruction set's tile divides.
 pub(crate) const ROW_STEP: usize = 24;

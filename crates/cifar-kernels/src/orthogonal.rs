@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::buffer::with_scratch;
 use crate::gemm::{
-    Columns, Epilogue, Panels, Places, Rows, pack_panels, panel_width, panels_len,
+    Columns, Epilogue, Panels, Places, Rows, Runs, pack_panels, panel_width, panels_len,
     products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
@@ -117,7 +117,8 @@ fn right_of_diagonal(
                 rows.for_each(|(own, row)| own.copy_from_slice(&row[first..][..n_rows]));
                 let depth = tall.len() / columns;
                 let starts = Places::new(&starts[..depth]);
-                let a = Columns { a: &*own, starts, offsets: Places::new(&offsets[..n_rows]) };
+                let offsets = Places::new(&offsets[..n_rows]);
+                let a = Columns { a: &*own, starts, offsets, spans: None };
                 let panels = &panels[skipped * depth * width..];
                 products_of_columns(isa, a, panels, n_columns, at > 0, sums);
             }
@@ -142,8 +143,8 @@ fn multiply(isa: Isa, left: &[f32], right: &[f32], columns: usize, result: &mut 
             let mut starts = [0; TASK_ROWS];
             starts.iter_mut().enumerate().for_each(|(row, start)| *start = row * columns);
             let starts = Places::new(&starts[..left.len() / columns]);
-            let rows = Rows { a: left, starts, runs: (1, 0, columns), targets: starts };
-            products_of_rows(isa, rows, right, Epilogue::default(), result);
+            let rows = [Rows { starts, runs: Runs::whole(columns), targets: starts }];
+            products_of_rows(isa, (left, &rows), right, Epilogue::default(), result);
         });
     });
 }

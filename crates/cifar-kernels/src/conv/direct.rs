@@ -1,34 +1,33 @@
 //! Convolution as a product of what each pixel's window sees and the weights; what it sees is read
-//! where it lies, run by run.
+//! where it lies, run by run. Zeros around the image are not multiplied: pixels at an edge have fewer
+//! runs, and those of several images are multiplied together.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::window::{Frame, Window};
+use super::window::Window;
 use super::{Conv2d, Epilogue, weights};
-use crate::buffer::{factors, with_scratch};
+use crate::buffer::with_scratch;
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Panels, PlaceTable, Rows, depth_of, pack_panels, panels_len, products_of_rows,
+    self, Panels, PlaceTable, Rows, Runs, depth_of, pack_panels, panels_len, products_of_rows,
 };
 use crate::isa::Isa;
 
-/// Most pixels that are multiplied at a time.
-const MAX_PIXELS: usize = 192;
+/// Most pixels that each panel of the weights is multiplied with before the next one is.
+const PASS_PIXELS: usize = 8 * gemm::ROW_STEP;
+
+/// Pixels of a task, unless one image has more: those of several images' edges fill whole tiles.
+const TASK_PIXELS: usize = 1024;
 
 /// Tasks that a batch is cut into at least, so that a few images keep many threads busy.
 const MIN_TASKS: usize = 16;
 
-/// Channels in whole factors.
-fn whole_factors<E: Element>(channels: usize) -> usize {
-    channels.next_multiple_of(E::Factor::VALUES)
-}
-
 /// Factors of what a window sees.
 fn depth<E: Element>(window: &Window) -> usize {
-    depth_of::<E>(window.depth(whole_factors::<E>(window.channels.len())))
+    depth_of::<E>(window.depth::<E>())
 }
 
 /// Factors of the packed weights.
@@ -57,7 +56,7 @@ fn pack_group_forward<E: Element>(
     packed: &mut [E::Factor],
 ) {
     let (c, k, taps) = (conv.in_channels, conv.out_channels, conv.n_taps());
-    let whole = whole_factors::<E>(c);
+    let whole = Window::forward(conv).pixel_len::<E>();
     with_scratch(weight.len() + k, |ordered: &mut [E]| {
         let (ordered, zeros) = ordered.split_at_mut(weight.len());
         zeros.fill(E::default());
@@ -80,42 +79,45 @@ pub(super) fn forward<E: Element>(
     epilogue: Epilogue<'_>,
     y: &mut [E],
 ) {
-    let window = Window::forward(conv);
-    let (k, (rows, columns)) = (conv.out_channels, window.grid);
-    let group_k = conv.of_one_group().out_channels;
+    let (k, group_k) = (conv.out_channels, conv.of_one_group().out_channels);
     let n_images = x.len() / conv.in_len();
-    let images = images_at_a_time(&window);
+    let (rows, columns) = (conv.out_height(), conv.out_width());
+    let images = images_of_task(rows * columns, n_images);
     // Bands of rows where there are few images.
-    let bands = MIN_TASKS.div_ceil(n_images).min(rows);
-    let band = if bands > 1 && images == 1 { rows.div_ceil(bands) } else { rows };
-    let groups: Vec<_> = packed
+    let bands = if images == 1 { MIN_TASKS.div_ceil(n_images).min(rows) } else { 1 };
+    let band = rows.div_ceil(bands);
+    let parts: Vec<_> = packed
         .chunks_exact(packed.len() / conv.groups)
         .enumerate()
         .map(|(group, packed)| {
-            let (window, first) = (window.clone().of_group(group), group * group_k);
+            let (window, first) = (Window::forward(conv).of_group(group), group * group_k);
             let filters = panels::<E>(isa, packed, &window, group_k);
-            let target = |row: usize, column: usize| (row * columns + column) * k + first;
-            let pixels = Pixels::new::<E>(&window, band, target);
-            (window, filters, first, pixels)
+            let bias = epilogue.bias.map(|bias| &bias[first..][..group_k]);
+            let bands = (0..rows).step_by(band).map(|start| {
+                let band = start..rows.min(start + band);
+                let target =
+                    |row: usize, column: usize| ((row - start) * columns + column) * k + first;
+                Pixels::new::<E>(&window, band, images, conv.out_len(), target)
+            });
+            let bands: Vec<_> = bands.collect();
+            (window, filters, Epilogue { bias, ..epilogue }, bands)
         })
         .collect();
     let tasks = y.par_chunks_mut(images * conv.out_len()).zip(x.par_chunks(images * conv.in_len()));
     tasks.for_each(|(y, x)| {
-        let band_len = if band < rows { band * columns * k } else { y.len() };
-        y.par_chunks_mut(band_len).enumerate().for_each(|(at, y)| {
-            let grid_rows = at * band..rows.min((at + 1) * band);
-            for (window, filters, first, pixels) in &groups {
-                let bias = epilogue.bias.map(|bias| &bias[*first..][..filters.columns]);
-                let (epilogue, out) = (Epilogue { bias, ..epilogue }, (&mut *y, conv.out_len()));
-                multiply(isa, window, x, &grid_rows, pixels, *filters, epilogue, out);
+        let n_images = x.len() / conv.in_len();
+        y.par_chunks_mut(n_images * band * columns * k).enumerate().for_each(|(band, y)| {
+            for (window, filters, epilogue, bands) in &parts {
+                bands[band].multiply(isa, window, x, *filters, *epilogue, y);
             }
         });
     });
 }
 
-/// Images whose grids are multiplied together: several where one has few pixels.
-fn images_at_a_time(window: &Window) -> usize {
-    (MAX_PIXELS / window.grid_len().max(1)).max(1)
+/// Images whose grids are multiplied together.
+fn images_of_task(grid_len: usize, n_images: usize) -> usize {
+    let fit = |pixels: usize| (pixels / grid_len.max(1)).max(1);
+    n_images.div_ceil(MIN_TASKS).clamp(fit(PASS_PIXELS), fit(TASK_PIXELS))
 }
 
 /// The weights of one window as the right matrix of a product.
@@ -129,68 +131,79 @@ fn panels<'a, E: Element>(
     Panels { values: packed, stride: depth * gemm::panel_width(isa, columns), depth, columns }
 }
 
-/// Where what the window sees of each pixel begins in a frame of some rows of the grid, and where the
-/// pixel's result begins; the same for as many rows anywhere, of every image.
+/// The pixels of some rows of the grid of several images, in the order that they are multiplied in.
 struct Pixels {
-    starts: PlaceTable,
-    targets: PlaceTable,
+    /// Those of the same runs: where what the window sees begins, and where the result does.
+    regions: Vec<(Runs, PlaceTable, PlaceTable)>,
+    /// Images that they are of.
+    images: usize,
 }
 
 impl Pixels {
-    /// Those of `n_rows`. `target(row, column)`: where a pixel's result begins, `row` counted from the
-    /// first.
+    /// Those of `grid_rows`. `target(row, column)`: where the result of a pixel of the first image begins;
+    /// those of the next image begin `out_len` behind.
     fn new<E: Element>(
         window: &Window,
-        n_rows: usize,
+        grid_rows: Range<usize>,
+        images: usize,
+        out_len: usize,
         target: impl Fn(usize, usize) -> usize,
     ) -> Self {
-        let frame = frame::<E>(window, &(0..n_rows));
-        let starts = (0..n_rows).flat_map(|row| window.starts(&frame, row));
-        let targets =
-            (0..n_rows).flat_map(|row| (0..window.grid.1).map(move |column| (row, column)));
-        Self {
-            starts: starts.map(|start| start / E::Factor::VALUES).collect(),
-            targets: targets.map(|(row, column)| target(row, column)).collect(),
-        }
+        let columns = window.columns.stretches(0..window.columns.grid);
+        let rows = window.rows.stretches(grid_rows);
+        let pairs = rows.iter().flat_map(|rows| columns.iter().map(move |columns| (rows, columns)));
+        let regions = pairs.map(|(rows, columns)| {
+            let places = || {
+                let of_image = move |image| {
+                    let row =
+                        move |row| columns.pixels.clone().map(move |column| (image, row, column));
+                    rows.pixels.clone().flat_map(row)
+                };
+                (0..images).flat_map(of_image)
+            };
+            let start =
+                |(image, row, column)| window.start::<E>(image, (rows, row), (columns, column));
+            let target = |(image, row, column)| image * out_len + target(row, column);
+            let starts: PlaceTable = places().map(start).collect();
+            (window.runs::<E>(rows, columns), starts, places().map(target).collect())
+        });
+        Self { regions: regions.collect(), images }
     }
-}
 
-fn frame<E: Element>(window: &Window, grid_rows: &Range<usize>) -> Frame {
-    window.frame(grid_rows, whole_factors::<E>(window.channels.len()))
-}
-
-/// What the window sees from some rows of the grid of whole `images`, times `filters`; `pixels` are
-/// those of as many rows or more. The results of one image begin `out_len` after those of the one before.
-#[expect(clippy::too_many_arguments, reason = "two matrices, a result and where each begins")]
-fn multiply<E: Element>(
-    isa: Isa,
-    window: &Window,
-    images: &[E],
-    grid_rows: &Range<usize>,
-    pixels: &Pixels,
-    filters: Panels<'_, E::Factor>,
-    epilogue: Epilogue<'_>,
-    (out, out_len): (&mut [E], usize),
-) {
-    let n_values = E::Factor::VALUES;
-    let (height, width, channels) = window.image;
-    let n_images = images.len() / (height * width * channels);
-    let frame = frame::<E>(window, grid_rows);
-    window.with_frames(images, &frame, |frames, image_stride| {
-        let (a, (n_runs, run_stride, run_len)) = (factors(frames), window.runs(&frame));
-        let runs = (n_runs, run_stride / n_values, run_len / n_values);
-        let n_pixels = grid_rows.len() * window.grid.1;
-        // Those of several images at once where each has few.
-        let mut room = ([0; MAX_PIXELS], [0; MAX_PIXELS]);
-        let (distance, pixels) = (image_stride / n_values, (&pixels.starts, &pixels.targets));
-        let starts = pixels.0.first(n_pixels).repeated(n_images, distance, &mut room.0);
-        let targets = pixels.1.first(n_pixels).repeated(n_images, out_len, &mut room.1);
-        for first in (0..starts.len()).step_by(MAX_PIXELS) {
-            let part = first..starts.len().min(first + MAX_PIXELS);
-            let (starts, targets) = (starts.part(part.clone()), targets.part(part));
-            products_of_rows(isa, Rows { a, starts, runs, targets }, filters, epilogue, out);
-        }
-    });
+    /// What the window sees of `images`, as many or fewer, times `filters`.
+    fn multiply<E: Element>(
+        &self,
+        isa: Isa,
+        window: &Window,
+        images: &[E],
+        filters: Panels<'_, E::Factor>,
+        epilogue: Epilogue<'_>,
+        out: &mut [E],
+    ) {
+        let n_images = images.len() / window.image_len();
+        window.with_pixels(images, |a| {
+            let (mut pass, mut room) = (Vec::new(), PASS_PIXELS);
+            for (runs, starts, targets) in &self.regions {
+                let n = starts.len() / self.images * n_images;
+                let (starts, targets) = (starts.first(n), targets.first(n));
+                let mut at = 0;
+                while at < n {
+                    // In whole tiles, unless these are the last.
+                    let whole = room / gemm::ROW_STEP * gemm::ROW_STEP;
+                    let part = at..if n - at <= room { n } else { at + whole };
+                    (at, room) = (part.end, room - part.len());
+                    let (starts, targets) = (starts.part(part.clone()), targets.part(part));
+                    pass.push(Rows { starts, runs: *runs, targets });
+                    if at < n {
+                        products_of_rows(isa, (a, &pass), filters, epilogue, out);
+                        pass.clear();
+                        room = PASS_PIXELS;
+                    }
+                }
+            }
+            products_of_rows(isa, (a, &pass), filters, epilogue, out);
+        });
+    }
 }
 
 /// The convolution whose input gradient it has: where the window is the whole image, that of one
@@ -253,7 +266,7 @@ fn pack_group_input_gradient<E: Element>(
     packed: &mut [E::Factor],
 ) {
     let (c, k, n_taps) = (flat.in_channels, flat.out_channels, flat.n_taps());
-    let whole = whole_factors::<E>(k);
+    let whole = k.next_multiple_of(E::Factor::VALUES);
     with_scratch(weight.len() + c, |ordered: &mut [E]| {
         let (ordered, zeros) = ordered.split_at_mut(weight.len());
         zeros.fill(E::default());
@@ -285,42 +298,29 @@ pub(super) fn input_gradient<E: Element>(
     let conv = of_input_gradient(conv);
     let (c, s, in_len) = (conv.in_channels, conv.stride, conv.in_len());
     let group_c = conv.of_one_group().in_channels;
+    let n_images = dx.len() / in_len;
+    let grid = conv.height.div_ceil(s) * conv.width.div_ceil(s);
+    let images = images_of_task(grid, n_images);
     let of_groups = (0..conv.groups).flat_map(|group| {
         let phases = phases::<E>(isa, &conv);
         phases.map(move |(phase, window, len)| (group, phase, window.of_group(group), len))
     });
     let parts: Vec<_> = of_groups
-        .scan(0, |start, (group, phase, window, len)| {
+        .scan(0, |start, (group, (y0, x0), window, len)| {
             *start += len;
-            let ((y0, x0), first) = (phase, group * group_c);
+            let first = group * group_c;
             let target = |row: usize, column: usize| {
                 ((y0 + row * s) * conv.width + x0 + column * s) * c + first
             };
-            let pixels = match window.depth(1) {
-                // No window ever met these pixels.
-                0 => None,
-                _ => Some(Pixels::new::<E>(&window, window.grid.0, target)),
-            };
-            Some((first, phase, window, &packed[*start - len..*start], pixels))
+            let pixels = Pixels::new::<E>(&window, 0..window.rows.grid, images, in_len, target);
+            Some((window, &packed[*start - len..*start], pixels))
         })
         .collect();
-    let images = images_at_a_time(&parts[0].2);
     let tasks = dx.par_chunks_mut(images * in_len).zip(dy.par_chunks(images * conv.out_len()));
     tasks.for_each(|(dx, dy)| {
-        for (first, (y0, x0), window, packed, pixels) in &parts {
-            let (rows, columns) = window.grid;
-            if let Some(pixels) = pixels {
-                let (filters, out) =
-                    (panels::<E>(isa, packed, window, group_c), (&mut *dx, in_len));
-                multiply(isa, window, dy, &(0..rows), pixels, filters, epilogue, out);
-            } else if !epilogue.accumulate {
-                for image in 0..dx.len() / in_len {
-                    for (row, column) in (0..rows * columns).map(|i| (i / columns, i % columns)) {
-                        let at = ((y0 + row * s) * conv.width + x0 + column * s) * c + first;
-                        dx[image * in_len + at..][..group_c].fill(E::default());
-                    }
-                }
-            }
+        for (window, packed, pixels) in &parts {
+            let filters = panels::<E>(isa, packed, window, group_c);
+            pixels.multiply(isa, window, dy, filters, epilogue, dx);
         }
     });
 }

@@ -3,16 +3,18 @@
 //! The batch is cut into parts whose number depends on the shape alone; each part sums in order,
 //! and the parts' sums are added in order, so the bits do not depend on the threads.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::window::{Frame, Window};
+use super::frame::Frame;
 use super::{Algorithm, Conv2d, Method, depthwise, winograd};
 use crate::buffer::{Plain, factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, PlaceTable, pack_panels, panel_width, panels_len, products_of_columns, sums_at,
-    sums_len,
+    self, Columns, PlaceTable, Spans, pack_panels, panel_width, panels_len, products_of_columns,
+    sums_at, sums_len,
 };
 use crate::isa::Isa;
 
@@ -90,8 +92,6 @@ const MAX_PIXELS: usize = 256;
 
 /// What all parts and groups of a direct gradient have in common.
 struct Sums {
-    /// The first group's.
-    window: Window,
     frame: Frame,
     blocks: Blocks,
     /// Where what the window sees of each pixel begins in an image's frame.
@@ -102,21 +102,57 @@ struct Sums {
     at_a_time: usize,
     /// Images whose pixels are looked at together.
     images: usize,
+    /// Rows and columns of the result that tiles of the sums are made of: where their windows have
+    /// nothing but zeros, there is nothing to add.
+    seen: Vec<(Range<usize>, Range<usize>)>,
+    /// Those of each tile.
+    seen_by_tile: Vec<usize>,
 }
 
 impl Sums {
     fn new<E: Element>(isa: Isa, conv: &Conv2d) -> Self {
-        let window = Window::forward(conv);
-        let (c, k) = (window.channels.len(), conv.out_channels / conv.groups);
-        let frame = window.frame(&(0..window.grid.0), c);
+        let frame = Frame::new(conv);
+        let (c, k) = (conv.in_channels / conv.groups, conv.out_channels / conv.groups);
+        let grid_len = conv.out_height() * conv.out_width();
         let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
-        let images = E::Factor::VALUES * (at_a_time / window.grid_len()).max(1);
-        let most = images / E::Factor::VALUES * frame.len().max(conv.in_len());
-        let blocks = Blocks::new(isa, c, window.depth(1), most);
-        let starts = (0..window.grid.0).flat_map(|row| window.starts(&frame, row));
-        let starts = starts.map(|start| blocks.start(start)).collect();
-        let offsets = blocks.offsets(window.runs(&frame));
-        Self { window, frame, blocks, starts, offsets, at_a_time, images }
+        let images = E::Factor::VALUES * (at_a_time / grid_len).max(1);
+        let blocks = Blocks::new(isa, c, conv.n_taps(), images / E::Factor::VALUES * frame.len());
+        let starts = frame.starts().map(|start| blocks.start(start)).collect();
+        let offsets = frame.offsets().map(|offset| blocks.offset(offset)).collect();
+        let (mut seen, rows) = (Vec::new(), conv.n_taps() * c);
+        let of_tile = |tile: Range<usize>| {
+            let pixels = frame.seen_by(tile.start / c..=(tile.end - 1) / c);
+            seen.iter().position(|other| *other == pixels).unwrap_or_else(|| {
+                seen.push(pixels);
+                seen.len() - 1
+            })
+        };
+        let step = gemm::tile_rows(isa);
+        let tiles = (0..rows).step_by(step).map(|first| first..rows.min(first + step));
+        let seen_by_tile = tiles.map(of_tile).collect();
+        Self { frame, blocks, starts, offsets, at_a_time, images, seen, seen_by_tile }
+    }
+
+    /// The places of what tiles are made of among the results `part`: of `n` images at each pixel, then
+    /// at the next.
+    fn spans(&self, conv: &Conv2d, n: usize, part: &Range<usize>) -> Spans {
+        let width = conv.out_width();
+        let list = |(rows, columns): &(Range<usize>, Range<usize>)| {
+            let mut list: Vec<Range<usize>> = Vec::new();
+            for row in rows.clone() {
+                let place = |column: usize| {
+                    let at = (row * width + column) * n;
+                    at.clamp(part.start, part.end) - part.start
+                };
+                let span = place(columns.start)..place(columns.end);
+                match list.last_mut() {
+                    Some(last) if last.end == span.start => last.end = span.end,
+                    _ => list.push(span),
+                }
+            }
+            list
+        };
+        Spans { lists: self.seen.iter().map(list).collect(), of_tile: self.seen_by_tile.clone() }
     }
 
     /// The sums over the pixels of all results, for one group. For bf16 a factor is made of the
@@ -132,9 +168,8 @@ impl Sums {
         if x.is_empty() {
             return sums.fill(0.0);
         }
-        let window = self.window.clone().of_group(group);
-        let (k, grid_len, n_values) =
-            (conv.out_channels / conv.groups, window.grid_len(), E::Factor::VALUES);
+        let (k, n_values) = (conv.out_channels / conv.groups, E::Factor::VALUES);
+        let grid_len = self.starts.len();
         let mut add = false;
         // Rows of one panel, side by side: packed as they lie.
         let packed = n_values == 1 && k == conv.out_channels && k == panel_width(isa, k);
@@ -144,23 +179,25 @@ impl Sums {
             let images = self.images;
             let groups = x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len()));
             groups.for_each(|(x, dy)| {
-                window.with_factor_frames(isa, x, &self.frame, |a, distance| {
+                self.frame.with(isa, group, x, |a| {
                     self.blocks.with(a, |a| {
                         let n_factors = (x.len() / conv.in_len()).div_ceil(n_values);
                         // Those of several images at once where each has few.
                         let mut room = [0; MAX_PIXELS];
-                        let distance = self.blocks.start(distance);
+                        let distance = self.blocks.start(self.frame.len());
                         let all = self.starts.all().repeated(n_factors, distance, &mut room);
                         for first in (0..all.len()).step_by(self.at_a_time) {
-                            let starts = all.part(first..all.len().min(first + self.at_a_time));
+                            let part = first..all.len().min(first + self.at_a_time);
+                            let spans = self.spans(conv, n_factors, &part);
+                            let (starts, n) = (all.part(part.clone()), part.len());
                             // Of the first of its images, the result that a row belongs to.
                             let pixel = |r: usize| {
                                 let at = first + r;
-                                at / grid_len * n_values * grid_len + at % grid_len
+                                at % n_factors * n_values * grid_len + at / n_factors
                             };
-                            let n = starts.len();
-                            let a = Columns { a, starts, offsets: self.offsets.all() };
-                            if packed {
+                            let offsets = self.offsets.all();
+                            let a = Columns { a, starts, offsets, spans: Some(&spans) };
+                            if packed && n_factors == 1 {
                                 let dy = factors(&dy[pixel(0) * k..][..n * k]);
                                 products_of_columns(isa, a, dy, k, add, sums);
                             } else {
@@ -204,14 +241,10 @@ impl Blocks {
         }
     }
 
-    /// Where the values of a window lie from its start, given its runs in pixels that are not cut.
-    fn offsets(&self, (n_runs, run_stride, run_len): (usize, usize, usize)) -> PlaceTable {
-        let offset = |row: usize| {
-            let at = row / run_len * run_stride + row % run_len;
-            let channel = at % self.c;
-            self.start(at - channel) + channel / self.len * self.stride + channel % self.len
-        };
-        (0..n_runs * run_len).map(offset).collect()
+    /// Where a value of a window lies from its start, given where it does in pixels that are not cut.
+    fn offset(&self, at: usize) -> usize {
+        let channel = at % self.c;
+        self.start(at - channel) + channel / self.len * self.stride + channel % self.len
     }
 
     /// Where the first block has the pixel that begins at `at` where pixels are not cut.

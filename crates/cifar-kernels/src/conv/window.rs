@@ -6,65 +6,116 @@ use super::Conv2d;
 use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
-use crate::gemm::join_rows;
-use crate::isa::Isa;
+use crate::gemm::Runs;
 
 /// Windows over channels-last images: which pixels of the image each pixel of a grid sees.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
-    /// Rows the window sees: offset from the grid row's first, and row of the kernel.
-    pub(super) rows: Vec<(isize, usize)>,
-    /// Columns it sees: offset of the first from the grid column's, and the columns of the kernel.
-    /// The offsets run on one by one.
-    pub(super) first_column: isize,
-    pub(super) columns: Vec<usize>,
-    /// Pixels of the image from one grid pixel to the next, both ways.
-    pub(super) stride: usize,
-    /// Rows and columns of the grid.
-    pub(super) grid: (usize, usize),
-    /// Rows, columns and channels of the image.
-    pub(super) image: (usize, usize, usize),
-    /// The channels it sees: those of one group.
+    pub(super) rows: Axis,
+    pub(super) columns: Axis,
+    /// Channels of the image.
+    all_channels: usize,
+    /// Those it sees: of one group.
     pub(super) channels: Range<usize>,
+}
+
+/// One direction of the windows.
+#[derive(Debug, Clone)]
+pub(super) struct Axis {
+    /// The first pixel of the image that the grid's pixel 0 sees; before the image where negative.
+    first: isize,
+    /// The taps of the kernel that meet it and the pixels behind it, one by one.
+    taps: Vec<usize>,
+    /// Pixels of the image from one of the grid to the next.
+    stride: usize,
+    /// Pixels of the grid.
+    pub(super) grid: usize,
+    /// Pixels of the image.
+    image: usize,
+}
+
+/// Pixels of the grid one after the other whose windows reach into the image with the same taps.
+#[derive(Debug, Clone)]
+pub(super) struct Stretch {
+    pub(super) pixels: Range<usize>,
+    /// Places of these taps in [`Axis::taps`].
+    taps: Range<usize>,
+}
+
+impl Axis {
+    /// What the gradient sees of the pixels `phase`, `phase + stride`, …: the taps that met them, turned
+    /// around.
+    fn turned(
+        phase: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        (len, out_len): (usize, usize),
+    ) -> Self {
+        let at = phase + padding;
+        let met = (0..kernel).rev().filter(|k| k % stride == at % stride);
+        let taps: Vec<usize> = met.collect();
+        // A multiple of the stride, also where it is negative.
+        let first = taps.first().map_or(0, |&k| (at as isize - k as isize) / stride as isize);
+        let grid = len.saturating_sub(phase).div_ceil(stride);
+        Self { first, taps, stride: 1, grid, image: out_len }
+    }
+
+    /// Stretches that make up `pixels` of the grid.
+    pub(super) fn stretches(&self, pixels: Range<usize>) -> Vec<Stretch> {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for pixel in pixels {
+            let taps = self.inside(pixel);
+            match stretches.last_mut() {
+                Some(last) if last.taps == taps => last.pixels.end += 1,
+                _ => stretches.push(Stretch { pixels: pixel..pixel + 1, taps }),
+            }
+        }
+        stretches
+    }
+
+    /// The taps that meet the image.
+    fn inside(&self, pixel: usize) -> Range<usize> {
+        let first = self.first + (pixel * self.stride) as isize;
+        let tap = |at: isize| (at - first).clamp(0, self.taps.len() as isize) as usize;
+        tap(0)..tap(self.image as isize)
+    }
+
+    /// The first pixel of the image that a pixel of a stretch sees.
+    fn sees(&self, stretch: &Stretch, pixel: usize) -> usize {
+        let first = self.first + (pixel * self.stride + stretch.taps.start) as isize;
+        if stretch.taps.is_empty() { 0 } else { first as usize }
+    }
 }
 
 impl Window {
     /// What the forward pass sees for the first group: the grid is the result.
     pub(super) fn forward(conv: &Conv2d) -> Self {
-        let padding = conv.padding as isize;
-        Self {
-            rows: (0..conv.kernel_height).map(|ky| (ky as isize - padding, ky)).collect(),
-            first_column: -padding,
-            columns: (0..conv.kernel_width).collect(),
+        let axis = |kernel: usize, grid: usize, image: usize| Axis {
+            first: -(conv.padding as isize),
+            taps: (0..kernel).collect(),
             stride: conv.stride,
-            grid: (conv.out_height(), conv.out_width()),
-            image: (conv.height, conv.width, conv.in_channels),
+            grid,
+            image,
+        };
+        Self {
+            rows: axis(conv.kernel_height, conv.out_height(), conv.height),
+            columns: axis(conv.kernel_width, conv.out_width(), conv.width),
+            all_channels: conv.in_channels,
             channels: 0..conv.in_channels / conv.groups,
         }
     }
 
     /// What the gradient of the input's pixels `(y, x)` with `y ≡ phase.0`, `x ≡ phase.1` modulo
-    /// the stride sees of the result's gradient, for the first group: the taps that met such
-    /// pixels, turned around.
+    /// the stride sees of the result's gradient, for the first group.
     pub(super) fn input_gradient(conv: &Conv2d, phase: (usize, usize)) -> Self {
-        let along = |phase: usize, kernel: usize| -> Vec<(isize, usize)> {
-            let at = phase + conv.padding;
-            let met = (0..kernel).filter(|k| k % conv.stride == at % conv.stride);
-            // (at − k) is a multiple of the stride, also where it is negative.
-            let offset = |k: usize| (at as isize - k as isize) / conv.stride as isize;
-            let mut taps: Vec<(isize, usize)> = met.map(|k| (offset(k), k)).collect();
-            taps.reverse(); // offsets upwards
-            taps
+        let axis = |phase: usize, kernel: usize, lens: (usize, usize)| {
+            Axis::turned(phase, kernel, conv.stride, conv.padding, lens)
         };
-        let columns = along(phase.1, conv.kernel_width);
-        let on_grid = |len: usize, phase: usize| len.saturating_sub(phase).div_ceil(conv.stride);
         Self {
-            rows: along(phase.0, conv.kernel_height),
-            first_column: columns.first().map_or(0, |first| first.0),
-            columns: columns.into_iter().map(|(_, k)| k).collect(),
-            stride: 1,
-            grid: (on_grid(conv.height, phase.0), on_grid(conv.width, phase.1)),
-            image: (conv.out_height(), conv.out_width(), conv.out_channels),
+            rows: axis(phase.0, conv.kernel_height, (conv.height, conv.out_height())),
+            columns: axis(phase.1, conv.kernel_width, (conv.width, conv.out_width())),
+            all_channels: conv.out_channels,
             channels: 0..conv.out_channels / conv.groups,
         }
     }
@@ -76,164 +127,85 @@ impl Window {
         self
     }
 
-    /// Values of what the window sees, with `channels` for each pixel.
-    pub(super) fn depth(&self, channels: usize) -> usize {
-        self.rows.len() * self.columns.len() * channels
-    }
-
-    /// Pixels of the grid.
-    #[inline]
-    pub(super) fn grid_len(&self) -> usize {
-        self.grid.0 * self.grid.1
-    }
-
-    /// The kernel's taps in the order of a patch, as `ky·kw + kx`.
+    /// The kernel's taps that it is made of, row by row, as `ky·kw + kx`.
     pub(super) fn taps(&self, kernel_width: usize) -> Vec<usize> {
-        let row =
-            |&(_, ky): &(isize, usize)| self.columns.iter().map(move |kx| ky * kernel_width + kx);
-        self.rows.iter().flat_map(row).collect()
+        let row = |ky: &usize| {
+            let ky = *ky;
+            self.columns.taps.iter().map(move |kx| ky * kernel_width + kx)
+        };
+        self.rows.taps.iter().flat_map(row).collect()
     }
 
-    /// The part of an image that the window sees from some rows of the grid, with `channels` for
-    /// each pixel.
-    pub(super) fn frame(&self, grid_rows: &Range<usize>, channels: usize) -> Frame {
-        let first = self.rows.first().map_or(0, |row| row.0);
-        let last = self.rows.last().map_or(0, |row| row.0);
-        let along = |n: usize| (n.saturating_sub(1) * self.stride) as isize;
-        let rightmost = along(self.grid.1) + self.first_column + self.columns.len() as isize - 1;
-        let left = (-self.first_column).max(0);
-        Frame {
-            top: (grid_rows.start * self.stride) as isize + first,
-            rows: (along(grid_rows.len()) + last - first + 1) as usize,
-            left: left as usize,
-            columns: (left + (self.image.1 as isize).max(rightmost + 1)) as usize,
-            channels,
-        }
+    /// Channels of a pixel as it is read: those seen, in whole factors.
+    pub(super) fn pixel_len<E: Element>(&self) -> usize {
+        self.channels.len().next_multiple_of(E::Factor::VALUES)
     }
 
-    /// Calls `f` with the frames of whole `images` one after the other, and the distance from one
-    /// to the next: the images themselves where they are all that the window sees.
-    pub(super) fn with_frames<E: Element, R>(
+    /// Values of a whole window.
+    pub(super) fn depth<E: Element>(&self) -> usize {
+        self.rows.taps.len() * self.columns.taps.len() * self.pixel_len::<E>()
+    }
+
+    /// Calls `f` with the pixels of whole `images`, each of [`Window::pixel_len`] values: the images
+    /// themselves where they are that.
+    pub(super) fn with_pixels<E: Element, R>(
         &self,
         images: &[E],
-        frame: &Frame,
-        f: impl FnOnce(&[E], usize) -> R,
+        f: impl FnOnce(&[E::Factor]) -> R,
     ) -> R {
-        let (height, width, channels) = self.image;
-        let image_len = height * width * channels;
-        let aligned = images.as_ptr().align_offset(align_of::<E::Factor>()) == 0
-            && image_len.is_multiple_of(E::Factor::VALUES);
-        let inside = frame.top >= 0 && frame.top as usize + frame.rows <= height;
-        let whole = self.channels.len() == channels;
-        if inside && whole && (frame.columns, frame.channels) == (width, channels) && aligned {
-            return f(&images[frame.top as usize * width * channels..], image_len);
+        let len = self.pixel_len::<E>();
+        let aligned = images.as_ptr().align_offset(align_of::<E::Factor>()) == 0;
+        if (self.channels.len(), len) == (self.all_channels, self.all_channels) && aligned {
+            return f(factors(images));
         }
-        let n_images = images.len() / image_len;
-        with_scratch(n_images * frame.len(), |frames: &mut [E]| {
-            let each = frames.chunks_exact_mut(frame.len()).zip(images.chunks_exact(image_len));
-            each.for_each(|(filled, image)| frame.fill(image, self.image, &self.channels, filled));
-            f(frames, frame.len())
+        let n_pixels = images.len() / self.all_channels;
+        with_scratch(n_pixels * len, |pixels: &mut [E]| {
+            let each = pixels.chunks_exact_mut(len).zip(images.chunks_exact(self.all_channels));
+            for (pixel, from) in each {
+                let (seen, beyond) = pixel.split_at_mut(self.channels.len());
+                seen.copy_from_slice(&from[self.channels.clone()]);
+                beyond.fill(E::default());
+            }
+            f(factors(pixels))
         })
     }
 
-    /// As [`Window::with_frames`], for a product over the pixels: a factor holds the values that
-    /// as many images as it has have at one place.
-    pub(super) fn with_factor_frames<E: Element, R>(
+    /// Values of an image.
+    pub(super) fn image_len(&self) -> usize {
+        self.rows.image * self.columns.image * self.all_channels
+    }
+
+    /// Where what is seen of an image begins among the factors of all pixels, from the grid's pixel in
+    /// `row` and `column` of two stretches.
+    pub(super) fn start<E: Element>(
         &self,
-        isa: Isa,
-        images: &[E],
-        frame: &Frame,
-        f: impl FnOnce(&[E::Factor], usize) -> R,
-    ) -> R {
-        let n_values = E::Factor::VALUES;
-        if n_values == 1 {
-            return self.with_frames(images, frame, |frames, len| f(factors(frames), len));
+        image: usize,
+        (rows, row): (&Stretch, usize),
+        (columns, column): (&Stretch, usize),
+    ) -> usize {
+        let row = image * self.rows.image + self.rows.sees(rows, row);
+        let pixel = row * self.columns.image + self.columns.sees(columns, column);
+        pixel * self.pixel_len::<E>() / E::Factor::VALUES
+    }
+
+    /// The runs of factors that are seen of the image from all pixels of two stretches.
+    pub(super) fn runs<E: Element>(&self, rows: &Stretch, columns: &Stretch) -> Runs {
+        let factors = |pixels: usize| pixels * self.pixel_len::<E>() / E::Factor::VALUES;
+        let (height, width, whole) = (rows.taps.len(), columns.taps.len(), self.columns.taps.len());
+        if height * width == 0 {
+            return Runs::default();
         }
-        let image_len = self.image.0 * self.image.1 * self.image.2;
-        let n_frames = (images.len() / image_len).div_ceil(n_values);
-        with_scratch(n_frames * frame.len(), |joined: &mut [E::Factor]| {
-            with_scratch(2 * frame.len(), |frames: &mut [E]| {
-                let (first, second) = frames.split_at_mut(frame.len());
-                let fill = |frame_of: &mut [E], image| {
-                    frame.fill(image, self.image, &self.channels, frame_of);
-                };
-                let each = images.chunks(n_values * image_len);
-                for (images, joined) in each.zip(joined.chunks_exact_mut(frame.len())) {
-                    let (image, other) = images.split_at(image_len);
-                    fill(first, image);
-                    if !other.is_empty() {
-                        fill(second, other);
-                    }
-                    join_rows(isa, first, (!other.is_empty()).then_some(&*second), joined);
-                }
-            });
-            f(joined, frame.len())
-        })
-    }
-
-    /// Where the runs of the grid's pixels begin in a frame, column by column from row `row` of the
-    /// rows that the frame was made for.
-    pub(super) fn starts(&self, frame: &Frame, row: usize) -> impl Iterator<Item = usize> {
-        let left = (frame.left as isize + self.first_column) as usize;
-        let start = row * self.stride * frame.columns + left;
-        let (step, channels) = (self.stride, frame.channels);
-        (0..self.grid.1).map(move |column| (start + column * step) * channels)
-    }
-
-    /// The runs of values that the window sees, from such a start: their number, the distance
-    /// from one to the next, and their length.
-    pub(super) fn runs(&self, frame: &Frame) -> (usize, usize, usize) {
-        let (len, stride) = (self.columns.len() * frame.channels, frame.columns * frame.channels);
-        if len == stride { (1, 0, self.rows.len() * len) } else { (self.rows.len(), stride, len) }
-    }
-}
-
-/// A part of an image with zeros around it, so that no window is cut off at an edge.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
-    /// The image's row that comes first; above the image where negative.
-    top: isize,
-    rows: usize,
-    /// Columns of zeros on the left.
-    left: usize,
-    columns: usize,
-    /// The image's and, behind them, zeros.
-    channels: usize,
-}
-
-impl Frame {
-    pub(super) fn len(&self) -> usize {
-        self.rows * self.columns * self.channels
-    }
-
-    fn fill<E: Element>(
-        &self,
-        image: &[E],
-        (height, width, channels): (usize, usize, usize),
-        seen: &Range<usize>,
-        out: &mut [E],
-    ) {
-        let row_len = self.columns * self.channels;
-        for (row, out) in out.chunks_exact_mut(row_len).enumerate() {
-            let y = self.top + row as isize;
-            if y < 0 || y >= height as isize {
-                out.fill(E::default());
-                continue;
-            }
-            let from = &image[y as usize * width * channels..][..width * channels];
-            let (left, rest) = out.split_at_mut(self.left * self.channels);
-            let (inside, right) = rest.split_at_mut(width * self.channels);
-            left.fill(E::default());
-            right.fill(E::default());
-            if seen.len() == channels && channels == self.channels {
-                inside.copy_from_slice(from);
-                continue;
-            }
-            let pixels = inside.chunks_exact_mut(self.channels).zip(from.chunks_exact(channels));
-            for (pixel, from) in pixels {
-                pixel[..seen.len()].copy_from_slice(&from[seen.clone()]);
-                pixel[seen.len()..].fill(E::default());
-            }
+        let runs = Runs {
+            n: height,
+            len: factors(width),
+            distance: factors(self.columns.image),
+            first: factors(rows.taps.start * whole + columns.taps.start),
+            panel_distance: factors(whole),
+        };
+        // One, where nothing lies between them.
+        match (runs.distance, runs.panel_distance) == (runs.len, runs.len) {
+            true => Runs { n: 1, len: height * runs.len, ..runs },
+            false => runs,
         }
     }
 }

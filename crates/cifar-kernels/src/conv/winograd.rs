@@ -14,8 +14,8 @@ use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, Panels, Places, Rows, depth_of, panel_width, panels_len, products_of_columns,
-    products_of_rows, sums_at, sums_len,
+    self, Columns, Panels, Places, Rows, Runs, depth_of, panel_width, panels_len,
+    products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
 
@@ -212,9 +212,9 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
                             depth,
                             columns: row,
                         };
-                        let rows = Rows { a, starts, runs: (1, 0, depth), targets };
+                        let rows = [Rows { starts, runs: Runs::whole(depth), targets }];
                         let m = &mut m[f * m_stride..];
-                        products_of_rows(isa, rows, filters, Epilogue::default(), m);
+                        products_of_rows(isa, (a, &rows), filters, Epilogue::default(), m);
                     }
                     transform::output::<E, TILE, OUT>(
                         isa,
@@ -282,7 +282,7 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
                 let starts = Places::new(&starts[..depth]);
                 for (f, products) in products.chunks_exact_mut(frequency).enumerate() {
                     let m = &m[f * m_stride..][..panels_len(isa, depth, k)];
-                    let v = Columns { a: &v[f * v_stride..], starts, offsets };
+                    let v = Columns { a: &v[f * v_stride..], starts, offsets, spans: None };
                     products_of_columns(isa, v, m, k, first > 0, products);
                 }
             }

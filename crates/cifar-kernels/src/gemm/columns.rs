@@ -4,6 +4,8 @@
 #![expect(unsafe_code, reason = "tiles read and write through pointers; see the SAFETY comments")]
 #![expect(clippy::needless_range_loop, reason = "tiles are written down by their indices")]
 
+use std::ops::Range;
+
 use super::Places;
 use super::panels::{lanes, panel_width, panels_len};
 use crate::factor::Factor;
@@ -41,6 +43,17 @@ pub(crate) struct Columns<'a, F> {
     pub(crate) starts: Places<'a>,
     /// Where its factors lie from there, one for each row of the sums.
     pub(crate) offsets: Places<'a>,
+    /// The rows that are summed, where others have only zeros for some rows of the sums.
+    pub(crate) spans: Option<&'a Spans>,
+}
+
+/// The rows of a left matrix that each tile of the sums is made of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spans {
+    /// Lists of rows, one after the other.
+    pub(crate) lists: Vec<Vec<Range<usize>>>,
+    /// The list of each tile: of [`tile_rows`] rows of the sums.
+    pub(crate) of_tile: Vec<usize>,
 }
 
 /// `sums[r][c] += Σₚ rowₚ[r] · b[p][c]`: the left matrix transposed. `b`: as many rows as the left
@@ -54,7 +67,7 @@ pub(crate) fn products_of_columns<F: Factor>(
     add: bool,
     sums: &mut [f32],
 ) {
-    let Columns { a: factors, starts, offsets } = a;
+    let Columns { a: factors, starts, offsets, spans } = a;
     assert_eq!(sums.len(), sums_len(isa, offsets.len(), columns), "product: the sums do not fit");
     assert_eq!(b.len(), panels_len(isa, starts.len(), columns), "product: the panels do not fit");
     if sums.is_empty() {
@@ -63,6 +76,15 @@ pub(crate) fn products_of_columns<F: Factor>(
     if starts.len() > 0 {
         let furthest = starts.bound() + offsets.bound();
         assert!(furthest < factors.len(), "product: too few values on the left");
+    }
+    if let Some(Spans { lists, of_tile }) = spans {
+        let ends = lists.iter().flatten().map(|span| span.end);
+        assert!(ends.max().unwrap_or(0) <= starts.len(), "product: rows that are not there");
+        assert_eq!(
+            of_tile.len(),
+            offsets.len().div_ceil(tile_rows(isa)),
+            "product: lists of tiles"
+        );
     }
     // SAFETY: by the assertions every tile finds its values.
     unsafe {
@@ -94,6 +116,8 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
     let (width, depth) = (V * S::LANES, a.starts.len());
     let (rows, blocks) = (a.offsets.len(), columns.div_ceil(width));
     let (starts, places) = (a.starts.at(), a.offsets.at());
+    let whole = 0..depth;
+    let all = std::slice::from_ref(&whole);
     for block in 0..blocks {
         for tile in 0..rows.div_ceil(M) {
             // Rows beyond the last repeat it; their sums are not looked at.
@@ -101,12 +125,13 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
             for m in 0..M {
                 offsets[m] = places[(tile * M + m).min(rows - 1)];
             }
+            let spans = a.spans.map_or(all, |spans| &spans.lists[spans.of_tile[tile]]);
             let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
             // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
                 let b = b.as_ptr().add(block * depth * width);
                 let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
-                let a = (a.a.as_ptr(), starts);
+                let a = (a.a.as_ptr(), starts, spans);
                 if side_by_side {
                     tile_of_columns::<S, F, V, M, true>(simd, a, offsets, b, add, sums);
                 } else {
@@ -119,11 +144,11 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
 
 /// # Safety
 /// `a`: from each start the factors at `offsets`, which run on one by one where `NEAR`; `b`: as
-/// many rows of a panel as starts; `sums`: `M` rows of a panel.
+/// many rows of a panel as starts, of which `spans` are some; `sums`: `M` rows of a panel.
 #[inline(always)]
 unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, const NEAR: bool>(
     simd: S,
-    (a, starts): (*const F, &[usize]),
+    (a, starts, spans): (*const F, &[usize], &[Range<usize>]),
     offsets: [usize; M],
     b: *const F,
     add: bool,
@@ -131,18 +156,21 @@ unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, co
 ) {
     let width = V * S::LANES;
     let mut tile = [[simd.splat(0.0); V]; M];
-    for (p, &start) in starts.iter().enumerate() {
-        // SAFETY: row `p` of both.
-        unsafe {
-            let (a, b) = (a.add(start + if NEAR { offsets[0] } else { 0 }), b.add(p * width));
-            let mut row = [simd.splat(0.0); V];
-            for v in 0..V {
-                row[v] = simd.load(b.add(v * S::LANES).cast());
-            }
-            for m in 0..M {
-                let a = simd.splat(*a.add(if NEAR { m } else { offsets[m] }).cast());
+    for span in spans {
+        for p in span.clone() {
+            // SAFETY: row `p` of both.
+            unsafe {
+                let start = *starts.get_unchecked(p);
+                let (a, b) = (a.add(start + if NEAR { offsets[0] } else { 0 }), b.add(p * width));
+                let mut row = [simd.splat(0.0); V];
                 for v in 0..V {
-                    tile[m][v] = F::mul_add(simd, a, row[v], tile[m][v]);
+                    row[v] = simd.load(b.add(v * S::LANES).cast());
+                }
+                for m in 0..M {
+                    let a = simd.splat(*a.add(if NEAR { m } else { offsets[m] }).cast());
+                    for v in 0..V {
+                        tile[m][v] = F::mul_add(simd, a, row[v], tile[m][v]);
+                    }
                 }
             }
         }

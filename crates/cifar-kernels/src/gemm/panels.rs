@@ -43,15 +43,16 @@ pub(crate) fn pack_panels<'a, E: Element>(
     if panels.is_empty() {
         return;
     }
-    for (block, panel) in panels.chunks_exact_mut(depth * width).enumerate() {
-        let start = block * width;
-        let n = width.min(columns - start);
-        for (d, packed) in panel.chunks_exact_mut(width).enumerate() {
-            let r = d * E::Factor::VALUES;
-            let paired = E::Factor::VALUES > 1 && r + 1 < rows;
-            let second = paired.then(|| &row(r + 1)[start..start + n]);
-            let (packed, beyond) = packed.split_at_mut(n);
-            join_rows(isa, &row(r)[start..start + n], second, packed);
+    // Row by row, as they lie in memory.
+    for d in 0..depth {
+        let r = d * E::Factor::VALUES;
+        let first = row(r);
+        let second = (E::Factor::VALUES > 1 && r + 1 < rows).then(|| row(r + 1));
+        for (block, panel) in panels.chunks_exact_mut(depth * width).enumerate() {
+            let start = block * width;
+            let part = start..columns.min(start + width);
+            let (packed, beyond) = panel[d * width..][..width].split_at_mut(part.len());
+            join_rows(isa, &first[part.clone()], second.map(|second| &second[part]), packed);
             beyond.fill(E::Factor::default());
         }
     }

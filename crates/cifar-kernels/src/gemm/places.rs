@@ -35,8 +35,8 @@ impl<'a> Places<'a> {
         self.at.len()
     }
 
-    /// The same places in each of `n` matrices that begin `distance` after one another. What is not
-    /// there yet is written to `room`.
+    /// Each of these places in `n` matrices that begin `distance` after one another, then the next
+    /// place. What is not there yet is written to `room`.
     pub(crate) fn repeated<'b>(self, n: usize, distance: usize, room: &'b mut [usize]) -> Places<'b>
     where
         'a: 'b,
@@ -45,8 +45,8 @@ impl<'a> Places<'a> {
             return self;
         }
         let room = &mut room[..n * self.len()];
-        for (matrix, room) in room.chunks_exact_mut(self.len().max(1)).enumerate() {
-            room.iter_mut().zip(self.at).for_each(|(to, at)| *to = matrix * distance + at);
+        for (room, at) in room.chunks_exact_mut(n.max(1)).zip(self.at) {
+            room.iter_mut().enumerate().for_each(|(matrix, to)| *to = matrix * distance + at);
         }
         Places { at: room, bound: n.saturating_sub(1) * distance + self.bound }
     }
@@ -67,6 +67,10 @@ impl FromIterator<usize> for PlaceTable {
 }
 
 impl PlaceTable {
+    pub(crate) fn len(&self) -> usize {
+        self.at.len()
+    }
+
     pub(crate) fn all(&self) -> Places<'_> {
         Places { at: &self.at, bound: self.bound }
     }

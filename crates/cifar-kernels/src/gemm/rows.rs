@@ -24,18 +24,41 @@ pub struct Epilogue<'a> {
     pub relu: bool,
 }
 
-/// The left matrix of a product, and where each of its rows goes. A row is made of runs of factors,
-/// all at the same distances from its start.
+/// Rows of the left matrix that are made of the same runs, and where each of them goes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rows<'a, F> {
-    /// The factors.
-    pub(crate) a: &'a [F],
-    /// Where each row starts in `a`.
+pub(crate) struct Rows<'a> {
+    /// Where each row starts among the factors on the left.
     pub(crate) starts: Places<'a>,
-    /// Number of runs, the distance from one to the next, and their length.
-    pub(crate) runs: (usize, usize, usize),
+    pub(crate) runs: Runs,
     /// Start of each row's product in the output, one per row.
     pub(crate) targets: Places<'a>,
+}
+
+/// The runs of factors that rows are made of, and the rows of a panel that these meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Runs {
+    pub(crate) n: usize,
+    /// Factors of one.
+    pub(crate) len: usize,
+    /// Factors from the start of one to that of the next; the first is where the row starts.
+    pub(crate) distance: usize,
+    /// The row of a panel that the first factor of the first run meets.
+    pub(crate) first: usize,
+    /// Rows of a panel from the first of one run to that of the next.
+    pub(crate) panel_distance: usize,
+}
+
+impl Runs {
+    /// A single one, as long as a panel.
+    pub(crate) fn whole(depth: usize) -> Self {
+        Self { n: 1, len: depth, ..Self::default() }
+    }
+
+    /// Factors on the left from the start of a row, and rows of a panel, that are met at most.
+    fn ends(&self) -> (usize, usize) {
+        let end = |first, distance| first + self.n.saturating_sub(1) * distance + self.len;
+        (end(0, self.distance), end(self.first, self.panel_distance))
+    }
 }
 
 /// The right matrix of a product.
@@ -51,42 +74,43 @@ pub(crate) struct Panels<'a, F> {
     pub(crate) columns: usize,
 }
 
-/// `out[targets[r] + c] = Σₖ row_r[k] · b[k][c]` for each row `r` and each column `c`, with the
-/// epilogue.
+/// `out[targets[r] + c] = Σₖ row_r[k] · b[k][c]` for each row `r` of all `rows` among `a` and each column
+/// `c`, with the epilogue. Each panel meets all rows before the next panel does.
 pub(crate) fn products_of_rows<F: Factor, O: Element>(
     isa: Isa,
-    rows: Rows<'_, F>,
+    (a, rows): (&[F], &[Rows<'_>]),
     b: Panels<'_, F>,
     epilogue: Epilogue<'_>,
     out: &mut [O],
 ) {
-    let Rows { a, starts, runs: (n_runs, run_stride, run_len), targets } = rows;
     let n_panels = b.columns.div_ceil(panel_width(isa, b.columns));
-    if starts.len() == 0 || n_panels == 0 {
+    if n_panels == 0 {
         return;
     }
-    assert_eq!(starts.len(), targets.len(), "product: one target a row");
-    assert_eq!(n_runs * run_len, b.depth, "product: rows and panels of different depth");
-    let last_run = starts.bound() + n_runs.saturating_sub(1) * run_stride;
-    assert!(last_run + run_len <= a.len(), "product: too few values on the left");
+    for rows in rows.iter().filter(|rows| rows.starts.len() > 0) {
+        let (end, panel_end) = rows.runs.ends();
+        assert_eq!(rows.starts.len(), rows.targets.len(), "product: one target a row");
+        assert!(rows.starts.bound() + end <= a.len(), "product: too few values on the left");
+        assert!(panel_end <= b.depth, "product: rows longer than a panel");
+        assert!(rows.targets.bound() + b.columns <= out.len(), "product: outside the output");
+    }
     let end = (n_panels - 1) * b.stride + b.depth * panel_width(isa, b.columns);
     assert!(end <= b.values.len(), "product: too few values on the right");
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == b.columns), "product: one bias a column");
-    assert!(targets.bound() + b.columns <= out.len(), "product: a row ends outside the output");
-    // SAFETY: by the assertions every row's runs lie in `a`, every panel has `depth` rows and every
-    // target `columns` values of `out`.
+    // SAFETY: by the assertions every row's runs lie in `a`, every panel has `depth` rows, of which the
+    // runs meet those that are there, and every target `columns` values of `out`.
     unsafe {
         if b.columns <= lanes(isa) {
-            rows_by_panels::<F, O, 1>(isa, rows, b, epilogue, out);
+            rows_by_panels::<F, O, 1>(isa, a, rows, b, epilogue, out);
         } else {
-            rows_by_panels::<F, O, 2>(isa, rows, b, epilogue, out);
+            rows_by_panels::<F, O, 2>(isa, a, rows, b, epilogue, out);
         }
     }
 }
 
 per_isa! {
     unsafe fn rows_by_panels<F: Factor, O: Element; const V: usize>(
-        rows: Rows<'_, F>, b: Panels<'_, F>, epilogue: Epilogue<'_>, out: &mut [O],
+        a: &[F], rows: &[Rows<'_>], b: Panels<'_, F>, epilogue: Epilogue<'_>, out: &mut [O],
     ) = rows_by_panels_body
 }
 
@@ -95,7 +119,8 @@ per_isa! {
 #[inline(always)]
 unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, const M: usize>(
     simd: S,
-    rows: Rows<'_, F>,
+    a: &[F],
+    rows: &[Rows<'_>],
     b: Panels<'_, F>,
     epilogue: Epilogue<'_>,
     out: &mut [O],
@@ -104,9 +129,9 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     // SAFETY: the caller's.
     unsafe {
         if b.depth <= STRETCH {
-            tiles_of_rows::<S, F, O, V, M, false>(simd, rows, b, epilogue, out);
+            tiles_of_rows::<S, F, O, V, M, false>(simd, a, rows, b, epilogue, out);
         } else {
-            tiles_of_rows::<S, F, O, V, M, true>(simd, rows, b, epilogue, out);
+            tiles_of_rows::<S, F, O, V, M, true>(simd, a, rows, b, epilogue, out);
         }
     }
 }
@@ -125,55 +150,58 @@ unsafe fn tiles_of_rows<
     const LONG: bool,
 >(
     simd: S,
-    rows: Rows<'_, F>,
+    a: &[F],
+    rows: &[Rows<'_>],
     b: Panels<'_, F>,
     epilogue: Epilogue<'_>,
     out: &mut [O],
 ) {
     let width = V * S::LANES;
-    let (a, out) = (rows.a.as_ptr(), out.as_mut_ptr());
-    let (starts, targets) = (rows.starts.at(), rows.targets.at());
+    let (a, out) = (a.as_ptr(), out.as_mut_ptr());
     for block in 0..b.columns.div_ceil(width) {
         let start = block * width;
         let n = width.min(b.columns - start);
         // SAFETY: the start of a panel.
         let panel = unsafe { b.values.as_ptr().add(block * b.stride) };
         let bias = epilogue.bias.map(|bias| &bias[start..start + n]);
-        for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
-            // A tile at the end repeats its last row, and does not store it again.
-            let starts: [usize; M] = match starts.try_into() {
-                Ok(starts) => starts,
-                Err(_) => std::array::from_fn(|m| starts[m.min(starts.len() - 1)]),
-            };
-            let mut at = [a; M];
-            for m in 0..M {
-                // SAFETY: a row of `a`.
-                at[m] = unsafe { a.add(starts[m]) };
-            }
-            // SAFETY: the runs of these rows, `depth` rows of a panel.
-            let tile = unsafe { tile_of_rows::<S, F, V, M, LONG>(simd, at, rows.runs, panel) };
-            let whole: Result<&[usize; M], _> = targets.try_into();
-            if let (Ok(targets), true) = (whole, n == width) {
-                // SAFETY: the columns of a whole panel of `M` rows of the output.
-                unsafe { store_tile(simd, tile, out.add(start), targets, bias, epilogue) };
-                continue;
-            }
-            // Only these are asked for by a number that is not known before: a tile that is has to be
-            // in memory from the start.
-            const { assert!(M * V * S::LANES <= MAX_TILE) };
-            let mut values = [0.0; MAX_TILE];
-            for m in 0..M {
-                for v in 0..V {
-                    let at = m * width + v * S::LANES;
-                    // SAFETY: a vector of a whole tile.
-                    unsafe { simd.store(values.as_mut_ptr().add(at), tile[m][v]) };
+        for rows in rows {
+            let (starts, targets) = (rows.starts.at(), rows.targets.at());
+            for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
+                // A tile at the end repeats its last row, and does not store it again.
+                let starts: [usize; M] = match starts.try_into() {
+                    Ok(starts) => starts,
+                    Err(_) => std::array::from_fn(|m| starts[m.min(starts.len() - 1)]),
+                };
+                let mut at = [a; M];
+                for m in 0..M {
+                    // SAFETY: a row of `a`.
+                    at[m] = unsafe { a.add(starts[m]) };
                 }
-            }
-            for (values, &target) in values.chunks_exact(width).zip(targets) {
-                // SAFETY: columns `start..start + n` of a row of the output.
-                unsafe {
-                    let to = out.add(target + start);
-                    store_row::<S, O, V>(simd, values, to, n, bias, epilogue);
+                // SAFETY: the runs of these rows, and the rows of a panel that they meet.
+                let tile = unsafe { tile_of_rows::<S, F, V, M, LONG>(simd, at, rows.runs, panel) };
+                let whole: Result<&[usize; M], _> = targets.try_into();
+                if let (Ok(targets), true) = (whole, n == width) {
+                    // SAFETY: the columns of a whole panel of `M` rows of the output.
+                    unsafe { store_tile(simd, tile, out.add(start), targets, bias, epilogue) };
+                    continue;
+                }
+                // Only these are asked for by a number that is not known before: a tile that is has to
+                // be in memory from the start.
+                const { assert!(M * V * S::LANES <= MAX_TILE) };
+                let mut values = [0.0; MAX_TILE];
+                for m in 0..M {
+                    for v in 0..V {
+                        let at = m * width + v * S::LANES;
+                        // SAFETY: a vector of a whole tile.
+                        unsafe { simd.store(values.as_mut_ptr().add(at), tile[m][v]) };
+                    }
+                }
+                for (values, &target) in values.chunks_exact(width).zip(targets) {
+                    // SAFETY: columns `start..start + n` of a row of the output.
+                    unsafe {
+                        let to = out.add(target + start);
+                        store_row::<S, O, V>(simd, values, to, n, bias, epilogue);
+                    }
                 }
             }
         }
@@ -181,57 +209,49 @@ unsafe fn tiles_of_rows<
 }
 
 /// # Safety
-/// `a`: the starts of rows whose runs are there; `b`: as many rows of a panel.
+/// `a`: the starts of rows whose runs are there; `b`: the rows of a panel that they meet.
 #[inline(always)]
 unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize, const LONG: bool>(
     simd: S,
     mut a: [*const F; M],
-    (n_runs, run_stride, run_len): (usize, usize, usize),
-    mut b: *const F,
+    runs: Runs,
+    b: *const F,
 ) -> [[S::V; V]; M] {
-    if !LONG {
-        // Without a second set of sums, which would not fit into the registers.
-        let mut tile = [[simd.splat(0.0); V]; M];
-        for _ in 0..n_runs {
-            // SAFETY: the next rows of the panel, the next run of each row.
-            unsafe {
-                tile = sum_stretch::<S, F, V, M>(simd, a, 0..run_len, b, tile);
-                b = b.add(run_len * V * S::LANES);
-            }
-            for a in &mut a {
-                // Behind the last run it is not looked at.
-                *a = a.wrapping_add(run_stride);
-            }
-        }
-        return tile;
-    }
     let zeros = [[simd.splat(0.0); V]; M];
     let (mut total, mut tile, mut n) = (zeros, zeros, 0);
-    for run in 0..n_runs {
-        for start in (0..run_len).step_by(STRETCH) {
-            let end = run_len.min(start + STRETCH);
-            // SAFETY: the next rows of the panel, values `start..end` of each row's run.
-            unsafe {
-                tile = sum_stretch::<S, F, V, M>(simd, a, start..end, b, tile);
-                b = b.add((end - start) * V * S::LANES);
-            }
-            n += end - start;
-            let is_last = run + 1 == n_runs && end == run_len;
-            if n >= STRETCH && !is_last {
-                for m in 0..M {
-                    for v in 0..V {
-                        total[m][v] = simd.add(total[m][v], tile[m][v]);
+    let width = V * S::LANES;
+    let mut b = b.wrapping_add(runs.first * width);
+    for _ in 0..runs.n {
+        if LONG {
+            for start in (0..runs.len).step_by(STRETCH) {
+                let range = start..runs.len.min(start + STRETCH);
+                if n >= STRETCH {
+                    for m in 0..M {
+                        for v in 0..V {
+                            total[m][v] = simd.add(total[m][v], tile[m][v]);
+                        }
                     }
+                    (tile, n) = (zeros, 0);
                 }
-                (tile, n) = (zeros, 0);
+                n += range.len();
+                // SAFETY: values `range` of each row's run, and the rows of the panel that they meet.
+                unsafe {
+                    let b = b.add(start * width);
+                    tile = sum_stretch::<S, F, V, M>(simd, a, range, b, tile);
+                }
             }
+        } else {
+            // Without a second set of sums, which would not fit into the registers.
+            // SAFETY: each row's run, and the rows of the panel that it meets.
+            unsafe { tile = sum_stretch::<S, F, V, M>(simd, a, 0..runs.len, b, tile) };
         }
+        // Behind the last run neither is looked at.
+        b = b.wrapping_add(runs.panel_distance * width);
         for a in &mut a {
-            // The next run's start; behind the last run it is not looked at.
-            *a = a.wrapping_add(run_stride);
+            *a = a.wrapping_add(runs.distance);
         }
     }
-    if n_runs * run_len > n {
+    if LONG && runs.n * runs.len > n {
         for m in 0..M {
             for v in 0..V {
                 tile[m][v] = simd.add(total[m][v], tile[m][v]);

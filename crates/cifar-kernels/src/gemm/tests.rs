@@ -33,20 +33,26 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         let mut out = vec![9.0; rows * columns];
         let starts: Vec<usize> = (0..rows).map(|row| row * stride / E::Factor::VALUES).collect();
         // In two runs where the depth allows it.
-        let runs = if n_factors.is_multiple_of(2) {
-            (2, n_factors / 2, n_factors / 2)
-        } else {
-            (1, 7, n_factors)
+        let half = n_factors / 2;
+        let runs = match n_factors.is_multiple_of(2) {
+            true => Runs { n: 2, len: half, distance: half, first: 0, panel_distance: half },
+            false => Runs::whole(n_factors),
         };
+        // The first row by itself.
+        let cut = rows.min(1);
         let (starts, targets) = (Places::new(&starts), Places::new(&targets));
-        let left = Rows { a: factors(&stored), starts, runs, targets };
+        let left = [0..cut, cut..rows].map(|part| Rows {
+            starts: starts.part(part.clone()),
+            runs,
+            targets: targets.part(part),
+        });
         let right = Panels {
             values: &panels[..],
             stride: n_factors * panel_width(isa, columns),
             depth: n_factors,
             columns,
         };
-        products_of_rows(isa, left, right, Epilogue::default(), &mut out);
+        products_of_rows(isa, (factors(&stored), &left), right, Epilogue::default(), &mut out);
         for row in 0..rows {
             for column in 0..columns {
                 let product = |k| a[row * stride + k] * b[k * columns + column];
@@ -81,7 +87,7 @@ fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         let starts: Vec<usize> = (0..n_factors).map(|p| p * stride).collect();
         let (starts, offsets) = (Places::new(&starts), Places::new(&offsets));
         for add in [false, true] {
-            let left = Columns { a: &left, starts, offsets };
+            let left = Columns { a: &left, starts, offsets, spans: None };
             products_of_columns(isa, left, &panels, columns, add, &mut sums);
         }
         for row in 0..rows {

@@ -1,0 +1,127 @@
+//! Images with zeros around them, so that no window is cut off at an edge.
+
+use std::ops::{Range, RangeInclusive};
+
+use super::Conv2d;
+use crate::buffer::{factors, with_scratch};
+use crate::element::Element;
+use crate::factor::Factor;
+use crate::gemm::join_rows;
+use crate::isa::Isa;
+
+/// One group's image with zeros around it, for the forward pass. A factor holds the values that as many
+/// images as it has values have at the same place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    conv: Conv2d,
+    rows: usize,
+    columns: usize,
+    /// Channels of one group.
+    channels: usize,
+}
+
+impl Frame {
+    pub(super) fn new(conv: &Conv2d) -> Self {
+        // By the number of windows none ends behind them.
+        let along = |image: usize| image + 2 * conv.padding;
+        Self {
+            conv: *conv,
+            rows: along(conv.height),
+            columns: along(conv.width),
+            channels: conv.in_channels / conv.groups,
+        }
+    }
+
+    /// Factors of a frame.
+    pub(super) fn len(&self) -> usize {
+        self.rows * self.columns * self.channels
+    }
+
+    /// Where the window of each pixel of the result begins.
+    pub(super) fn starts(&self) -> impl Iterator<Item = usize> {
+        let (stride, columns) = (self.conv.stride, self.conv.out_width());
+        let Self { columns: pitch, channels, .. } = *self;
+        (0..self.conv.out_height() * columns).map(move |pixel| {
+            let (row, column) = (pixel / columns, pixel % columns);
+            (row * pitch + column) * stride * channels
+        })
+    }
+
+    /// Where each factor of a window lies from its start.
+    pub(super) fn offsets(&self) -> impl Iterator<Item = usize> {
+        let Self { columns: pitch, channels, .. } = *self;
+        let run = self.conv.kernel_width * channels;
+        let rows = 0..self.conv.kernel_height;
+        rows.flat_map(move |row| (0..run).map(move |at| row * pitch * channels + at))
+    }
+
+    /// The rows and columns of the result whose windows have a pixel of the image, and no zero, at one of
+    /// the kernel's `taps`.
+    pub(super) fn seen_by(&self, taps: RangeInclusive<usize>) -> (Range<usize>, Range<usize>) {
+        let conv = &self.conv;
+        let along = |at: usize, image: usize, grid: usize| {
+            let pixel = |edge: usize| edge.saturating_sub(at).div_ceil(conv.stride).min(grid);
+            pixel(conv.padding)..pixel(conv.padding + image)
+        };
+        let of_tap = |tap: usize| {
+            let (row, column) = (tap / conv.kernel_width, tap % conv.kernel_width);
+            let rows = along(row, conv.height, conv.out_height());
+            (rows, along(column, conv.width, conv.out_width()))
+        };
+        let both = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+        let all = taps.map(of_tap).reduce(|a, b| (both(a.0, b.0), both(a.1, b.1)));
+        all.unwrap_or_default()
+    }
+
+    /// Calls `f` with the frames of whole `images` for one group: the images themselves where there is
+    /// nothing to add.
+    pub(super) fn with<E: Element, R>(
+        &self,
+        isa: Isa,
+        group: usize,
+        images: &[E],
+        f: impl FnOnce(&[E::Factor]) -> R,
+    ) -> R {
+        if (E::Factor::VALUES, self.conv.padding, self.conv.groups) == (1, 0, 1) {
+            return f(factors(images));
+        }
+        let (image_len, n_values) = (self.conv.in_len(), E::Factor::VALUES);
+        let n_frames = (images.len() / image_len).div_ceil(n_values);
+        with_scratch(n_frames * self.len(), |frames: &mut [E::Factor]| {
+            let each = frames.chunks_exact_mut(self.len()).zip(images.chunks(n_values * image_len));
+            for (frame, images) in each {
+                let (image, other) = images.split_at(image_len);
+                self.fill(isa, group, image, (!other.is_empty()).then_some(other), frame);
+            }
+            f(frames)
+        })
+    }
+
+    fn fill<E: Element>(
+        &self,
+        isa: Isa,
+        group: usize,
+        image: &[E],
+        other: Option<&[E]>,
+        frame: &mut [E::Factor],
+    ) {
+        let Conv2d { height, width, in_channels, padding, .. } = self.conv;
+        for (row, frame) in frame.chunks_exact_mut(self.columns * self.channels).enumerate() {
+            if row < padding || row >= padding + height {
+                frame.fill(E::Factor::default());
+                continue;
+            }
+            let (left, rest) = frame.split_at_mut(padding * self.channels);
+            let (inside, right) = rest.split_at_mut(width * self.channels);
+            left.fill(E::Factor::default());
+            right.fill(E::Factor::default());
+            // The whole row, or the group's channels of each of its pixels.
+            let len = if self.conv.groups == 1 { inside.len() } else { self.channels };
+            for (at, inside) in inside.chunks_exact_mut(len).enumerate() {
+                let start = ((row - padding) * width + at) * in_channels + group * self.channels;
+                let from = start..start + len;
+                join_rows(isa, &image[from.clone()], other.map(|other| &other[from]), inside);
+            }
+        }
+    }
+}
