@@ -11,7 +11,9 @@ mod panels;
 mod places;
 mod rows;
 
-pub(crate) use columns::{Columns, Spans, products_of_columns, sums_at, sums_len, tile_rows};
+pub(crate) use columns::{
+    Columns, Right, Spans, products_of_columns, sums_at, sums_len, tile_rows,
+};
 pub(crate) use panels::{depth_of, join_rows, pack_panels, panel_width, panels_len};
 pub(crate) use places::{PlaceTable, Places};
 pub use rows::Epilogue;

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::buffer::with_scratch;
 use crate::gemm::{
-    Columns, Epilogue, Panels, Places, Rows, Runs, pack_panels, panel_width, panels_len,
+    Columns, Epilogue, Panels, Places, Right, Rows, Runs, pack_panels, panel_width, panels_len,
     products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
@@ -119,7 +119,7 @@ fn right_of_diagonal(
                 let starts = Places::new(&starts[..depth]);
                 let offsets = Places::new(&offsets[..n_rows]);
                 let a = Columns { a: &*own, starts, offsets, spans: None };
-                let panels = &panels[skipped * depth * width..];
+                let panels = Right::Panels(&panels[skipped * depth * width..]);
                 products_of_columns(isa, a, panels, n_columns, at > 0, sums);
             }
         });

@@ -13,8 +13,8 @@ use crate::buffer::{Plain, factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, PlaceTable, Spans, pack_panels, panel_width, panels_len, products_of_columns,
-    sums_at, sums_len,
+    self, Columns, PlaceTable, Right, Spans, pack_panels, panel_width, panels_len,
+    products_of_columns, sums_at, sums_len,
 };
 use crate::isa::Isa;
 
@@ -171,8 +171,10 @@ impl Sums {
         let (k, n_values) = (conv.out_channels / conv.groups, E::Factor::VALUES);
         let grid_len = self.starts.len();
         let mut add = false;
-        // Rows of one panel, side by side: packed as they lie.
-        let packed = n_values == 1 && k == conv.out_channels && k == panel_width(isa, k);
+        let width = panel_width(isa, k);
+        // Those of one panel or two are read where they are. More would share a few sets of the nearest
+        // cache.
+        let as_rows = n_values == 1 && conv.groups == 1 && [width, 2 * width].contains(&k);
         // What a last image without a second is paired with.
         let zeros = vec![E::default(); k];
         with_scratch(panels_len(isa, self.at_a_time, k), |panels: &mut [E::Factor]| {
@@ -197,8 +199,8 @@ impl Sums {
                             };
                             let offsets = self.offsets.all();
                             let a = Columns { a, starts, offsets, spans: Some(&spans) };
-                            if packed && n_factors == 1 {
-                                let dy = factors(&dy[pixel(0) * k..][..n * k]);
+                            if as_rows && n_factors == 1 {
+                                let dy = Right::Rows(factors(&dy[first * k..][..n * k]));
                                 products_of_columns(isa, a, dy, k, add, sums);
                             } else {
                                 let panels = &mut panels[..panels_len(isa, n, k)];
@@ -208,6 +210,7 @@ impl Sums {
                                     dy.get(at..at + k).unwrap_or(&zeros)
                                 };
                                 pack_panels(isa, (n * n_values, k), row, panels);
+                                let panels = Right::Panels(panels);
                                 products_of_columns(isa, a, panels, k, add, sums);
                             }
                             add = true;

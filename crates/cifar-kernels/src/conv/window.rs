@@ -160,6 +160,12 @@ impl Window {
         }
         let n_pixels = images.len() / self.all_channels;
         with_scratch(n_pixels * len, |pixels: &mut [E]| {
+            if (self.channels.len(), self.all_channels, len) == (3, 3, 4) {
+                // Pictures: no call for each pixel.
+                let each = pixels.as_chunks_mut().0.iter_mut().zip(images.as_chunks().0);
+                each.for_each(|(pixel, &[r, g, b])| *pixel = [r, g, b, E::default()]);
+                return f(factors(pixels));
+            }
             let each = pixels.chunks_exact_mut(len).zip(images.chunks_exact(self.all_channels));
             for (pixel, from) in each {
                 let (seen, beyond) = pixel.split_at_mut(self.channels.len());

@@ -14,7 +14,7 @@ use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, Panels, Places, Rows, Runs, depth_of, panel_width, panels_len,
+    self, Columns, Panels, Places, Right, Rows, Runs, depth_of, panel_width, panels_len,
     products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
@@ -281,7 +281,7 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
                 transform::output_gradient::<E, TILE, OUT>(isa, grid, dy, tiles, m, m_stride);
                 let starts = Places::new(&starts[..depth]);
                 for (f, products) in products.chunks_exact_mut(frequency).enumerate() {
-                    let m = &m[f * m_stride..][..panels_len(isa, depth, k)];
+                    let m = Right::Panels(&m[f * m_stride..][..panels_len(isa, depth, k)]);
                     let v = Columns { a: &v[f * v_stride..], starts, offsets, spans: None };
                     products_of_columns(isa, v, m, k, first > 0, products);
                 }

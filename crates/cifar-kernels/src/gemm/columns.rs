@@ -56,20 +56,35 @@ pub(crate) struct Spans {
     pub(crate) of_tile: Vec<usize>,
 }
 
+/// The right matrix of [`products_of_columns`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Right<'a, F> {
+    /// In panels.
+    Panels(&'a [F]),
+    /// Row after row; of whole panels.
+    Rows(&'a [F]),
+}
+
 /// `sums[r][c] += Σₚ rowₚ[r] · b[p][c]`: the left matrix transposed. `b`: as many rows as the left
-/// matrix, and `columns` columns, in panels; `sums`: tile after tile, see [`sums_at`]. With `add`
-/// false the sums are replaced.
+/// matrix, and `columns` columns; `sums`: tile after tile, see [`sums_at`]. With `add` false the sums are
+/// replaced.
 pub(crate) fn products_of_columns<F: Factor>(
     isa: Isa,
     a: Columns<'_, F>,
-    b: &[F],
+    b: Right<'_, F>,
     columns: usize,
     add: bool,
     sums: &mut [f32],
 ) {
     let Columns { a: factors, starts, offsets, spans } = a;
     assert_eq!(sums.len(), sums_len(isa, offsets.len(), columns), "product: the sums do not fit");
-    assert_eq!(b.len(), panels_len(isa, starts.len(), columns), "product: the panels do not fit");
+    let (width, n_values) = (panel_width(isa, columns), panels_len(isa, starts.len(), columns));
+    // From a panel to the next, and from a row to the next.
+    let (b, strides) = match b {
+        Right::Panels(b) => (b, (starts.len() * width, width)),
+        Right::Rows(b) => (b, (width, columns)),
+    };
+    assert_eq!(b.len(), n_values, "product: the right matrix does not fit");
     if sums.is_empty() {
         return;
     }
@@ -89,16 +104,16 @@ pub(crate) fn products_of_columns<F: Factor>(
     // SAFETY: by the assertions every tile finds its values.
     unsafe {
         if columns <= lanes(isa) {
-            columns_by_panels::<F, 1>(isa, a, b, columns, add, sums);
+            columns_by_panels::<F, 1>(isa, a, (b, strides), columns, add, sums);
         } else {
-            columns_by_panels::<F, 2>(isa, a, b, columns, add, sums);
+            columns_by_panels::<F, 2>(isa, a, (b, strides), columns, add, sums);
         }
     }
 }
 
 per_isa! {
     unsafe fn columns_by_panels<F: Factor; const V: usize>(
-        a: Columns<'_, F>, b: &[F], columns: usize, add: bool, sums: &mut [f32],
+        a: Columns<'_, F>, b: (&[F], (usize, usize)), columns: usize, add: bool, sums: &mut [f32],
     ) = columns_by_panels_body
 }
 
@@ -108,7 +123,7 @@ per_isa! {
 unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: usize>(
     simd: S,
     a: Columns<'_, F>,
-    b: &[F],
+    (b, (panel_stride, row_stride)): (&[F], (usize, usize)),
     columns: usize,
     add: bool,
     sums: &mut [f32],
@@ -129,7 +144,7 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
             let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
             // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
-                let b = b.as_ptr().add(block * depth * width);
+                let b = (b.as_ptr().add(block * panel_stride), row_stride);
                 let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
                 let a = (a.a.as_ptr(), starts, spans);
                 if side_by_side {
@@ -150,7 +165,7 @@ unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, co
     simd: S,
     (a, starts, spans): (*const F, &[usize], &[Range<usize>]),
     offsets: [usize; M],
-    b: *const F,
+    (b, row_stride): (*const F, usize),
     add: bool,
     sums: *mut f32,
 ) {
@@ -161,7 +176,8 @@ unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, co
             // SAFETY: row `p` of both.
             unsafe {
                 let start = *starts.get_unchecked(p);
-                let (a, b) = (a.add(start + if NEAR { offsets[0] } else { 0 }), b.add(p * width));
+                let (a, b) =
+                    (a.add(start + if NEAR { offsets[0] } else { 0 }), b.add(p * row_stride));
                 let mut row = [simd.splat(0.0); V];
                 for v in 0..V {
                     row[v] = simd.load(b.add(v * S::LANES).cast());

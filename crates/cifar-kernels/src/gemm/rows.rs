@@ -10,7 +10,7 @@ use super::panels::{lanes, panel_width};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::isa::Isa;
-use crate::simd::{Simd, per_isa};
+use crate::simd::{Lane, Simd, per_isa};
 
 /// What is done to a product on its way to memory, in this order: add what is there, add the
 /// bias, ReLU.
@@ -200,7 +200,7 @@ unsafe fn tiles_of_rows<
                     // SAFETY: columns `start..start + n` of a row of the output.
                     unsafe {
                         let to = out.add(target + start);
-                        store_row::<S, O, V>(simd, values, to, n, bias, epilogue);
+                        store_row(simd, values, to, n, bias, epilogue);
                     }
                 }
             }
@@ -346,12 +346,13 @@ unsafe fn store_tile<S: Simd, O: Element, const V: usize, const M: usize>(
     }
 }
 
-/// Writes the first `n` columns of one row of a tile, whose `values` are in memory.
+/// Writes the first `n` columns of one row of a tile, whose `values` are in memory: in vectors, in
+/// eights, and the last ones singly.
 ///
 /// # Safety
-/// `to`: `n` values, writable; `n ≤ V·LANES`, as many as `values` and a bias.
+/// `to`: `n` values, writable; as many values and a bias.
 #[inline(always)]
-unsafe fn store_row<S: Simd, O: Element, const V: usize>(
+unsafe fn store_row<S: Simd, O: Element>(
     simd: S,
     values: &[f32],
     to: *mut O,
@@ -359,26 +360,47 @@ unsafe fn store_row<S: Simd, O: Element, const V: usize>(
     bias: Option<&[f32]>,
     epilogue: Epilogue<'_>,
 ) {
-    if n == V * S::LANES {
-        // SAFETY: the caller's.
-        unsafe {
-            let mut row = [[simd.splat(0.0); V]; 1];
-            for v in 0..V {
-                row[0][v] = simd.load(values.as_ptr().add(v * S::LANES));
-            }
-            return store_tile(simd, row, to, &[0], bias, epilogue);
+    let mut at = 0;
+    // SAFETY: the caller's; a vector of each is left.
+    unsafe {
+        while at + S::LANES <= n {
+            store_vector(simd, at, values, to, bias, epilogue);
+            at += S::LANES;
+        }
+        while at + S::Eight::LANES <= n {
+            store_vector(simd.eight(), at, values, to, bias, epilogue);
+            at += S::Eight::LANES;
+        }
+        while at < n {
+            store_vector(Lane, at, values, to, bias, epilogue);
+            at += 1;
         }
     }
-    // SAFETY: `n` values, by the caller.
-    let to = unsafe { std::slice::from_raw_parts_mut(to, n) };
-    for (i, (to, &value)) in to.iter_mut().zip(values).enumerate() {
-        let mut value = value;
+}
+
+/// # Safety
+/// A vector from `at` of each: values, a writable output, and a bias.
+#[inline(always)]
+unsafe fn store_vector<S: Simd, O: Element>(
+    simd: S,
+    at: usize,
+    values: &[f32],
+    to: *mut O,
+    bias: Option<&[f32]>,
+    epilogue: Epilogue<'_>,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let mut value = simd.load(values.as_ptr().add(at));
         if epilogue.accumulate {
-            value += to.to_f32();
+            value = simd.add(value, O::load(simd, to.add(at)));
         }
         if let Some(bias) = bias {
-            value += bias[i];
+            value = simd.add(value, simd.load(bias.as_ptr().add(at)));
         }
-        *to = O::from_f32(if epilogue.relu && value <= 0.0 { 0.0 } else { value });
+        if epilogue.relu {
+            value = simd.relu(value);
+        }
+        O::store(simd, to.add(at), value);
     }
 }

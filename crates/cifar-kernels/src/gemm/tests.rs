@@ -88,7 +88,8 @@ fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         let (starts, offsets) = (Places::new(&starts), Places::new(&offsets));
         for add in [false, true] {
             let left = Columns { a: &left, starts, offsets, spans: None };
-            products_of_columns(isa, left, &panels, columns, add, &mut sums);
+            let right = Right::Panels(&panels);
+            products_of_columns(isa, left, right, columns, add, &mut sums);
         }
         for row in 0..rows {
             for column in 0..columns {
