@@ -15,6 +15,9 @@ pub trait Vectors: Plain {
     /// Whether instructions for bf16 load, store or multiply them.
     const BF16: bool = Self::Factor::BF16;
 
+    /// The factor of two values; of the first where a factor has one.
+    fn join(first: Self, second: Self) -> Self::Factor;
+
     /// # Safety
     /// As for [`Simd::load`].
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V;
@@ -49,6 +52,11 @@ impl Vectors for f32 {
     type Factor = Self;
 
     #[inline(always)]
+    fn join(first: Self, _: Self) -> Self {
+        first
+    }
+
+    #[inline(always)]
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {
         // SAFETY: the caller's.
         unsafe { s.load(from) }
@@ -63,6 +71,11 @@ impl Vectors for f32 {
 
 impl Vectors for bf16 {
     type Factor = Pair;
+
+    #[inline(always)]
+    fn join(first: Self, second: Self) -> Pair {
+        Pair(u32::from(second.to_bits()) << 16 | u32::from(first.to_bits()))
+    }
 
     #[inline(always)]
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {

@@ -6,7 +6,7 @@ use crate::buffer::factors;
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::isa::Isa;
-use crate::simd::{Lane, Simd, per_isa};
+use crate::simd::{Simd, per_isa};
 
 /// Values of a vector.
 pub(super) fn lanes(isa: Isa) -> usize {
@@ -77,7 +77,7 @@ pub(crate) fn join_rows<E: Element>(
     }
     assert!(first.len() >= out.len(), "factors: too few values");
     assert!(second.is_none_or(|second| second.len() >= out.len()), "factors: too few values");
-    // SAFETY: by the assertions there are as many values as factors.
+    // SAFETY: the loop is safe.
     unsafe { join_values::<E>(isa, first, second, out) };
 }
 
@@ -87,46 +87,27 @@ per_isa! {
     ) = join_values_body
 }
 
+/// A loop that the compiler makes vectors of.
+///
 /// # Safety
-/// See [`join_rows`].
+/// None is needed.
 #[inline(always)]
 unsafe fn join_values_body<S: Simd, E: Element, const M: usize>(
-    simd: S,
+    _: S,
     first: &[E],
     second: Option<&[E]>,
     out: &mut [E::Factor],
 ) {
-    let mut at = 0;
-    while at + S::LANES <= out.len() {
-        // SAFETY: a vector of all three is left.
-        unsafe { join_at(simd, at, first, second, out) };
-        at += S::LANES;
-    }
-    while at < out.len() {
-        // SAFETY: a value of all three is left.
-        unsafe { join_at(Lane, at, first, second, out) };
-        at += 1;
-    }
-}
-
-/// # Safety
-/// A vector of all three from `at`.
-#[inline(always)]
-unsafe fn join_at<S: Simd, E: Element>(
-    simd: S,
-    at: usize,
-    first: &[E],
-    second: Option<&[E]>,
-    out: &mut [E::Factor],
-) {
-    // SAFETY: the caller's; a factor is as large and as aligned as an f32.
-    unsafe {
-        let first = E::load(simd, first.as_ptr().add(at));
-        let second = match second {
-            Some(second) => E::load(simd, second.as_ptr().add(at)),
-            None => simd.splat(0.0),
-        };
-        let factors = E::Factor::join(simd, [first, second]);
-        simd.store(out.as_mut_ptr().add(at).cast(), factors);
+    match second {
+        Some(second) => {
+            for (out, (&first, &second)) in out.iter_mut().zip(first.iter().zip(second)) {
+                *out = E::join(first, second);
+            }
+        }
+        None => {
+            for (out, &first) in out.iter_mut().zip(first) {
+                *out = E::join(first, E::default());
+            }
+        }
     }
 }
