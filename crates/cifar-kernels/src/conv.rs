@@ -19,6 +19,7 @@
 //! A [`Filters`] holds the weights packed for one of them; pack again whenever the weights change.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::buffer::Buffer;
 use crate::element::Element;
@@ -30,7 +31,6 @@ mod direct;
 mod frame;
 pub mod reference;
 mod weight_gradient;
-mod weights;
 mod window;
 mod winograd;
 
@@ -103,6 +103,18 @@ impl Conv2d {
         (self.out_height() * self.out_width() * self.weight_len()) as u64
     }
 
+    /// Rows and columns of the result in whose windows the tap `ky·kw + kx` meets a pixel of the image,
+    /// and no zero around it.
+    fn results_of_tap(&self, tap: usize) -> (Range<usize>, Range<usize>) {
+        let along = |at: usize, image: usize, results: usize| {
+            let result = |edge: usize| edge.saturating_sub(at).div_ceil(self.stride).min(results);
+            result(self.padding)..result(self.padding + image)
+        };
+        let (row, column) = (tap / self.kernel_width, tap % self.kernel_width);
+        let rows = along(row, self.height, self.out_height());
+        (rows, along(column, self.width, self.out_width()))
+    }
+
     /// Whether Winograd's algorithm can compute it: 3×3, stride 1, one group, padding of at most 2,
     /// at least 16 channels on both sides, in eights.
     pub fn winograd_applies(&self) -> bool {
@@ -114,7 +126,7 @@ impl Conv2d {
     }
 
     /// The loops of a pass that sums over `depth` channels where `wanted` is asked for. Winograd's
-    /// algorithm counts as faster if the definition multiplies at least `least` times as often.
+    /// algorithm counts as faster if the direct one multiplies at least `least` times as often.
     fn method<E: Element>(&self, wanted: Algorithm, depth: usize, least: f64) -> Method {
         let wanted = match wanted {
             Algorithm::Fastest if winograd::pays::<E>(self, depth, least) => Algorithm::Winograd,
@@ -186,9 +198,9 @@ pub enum Algorithm {
     Fastest,
 }
 
-/// Where the definition multiplies fewer times as often as this, Winograd's transforms cost more
+/// Where the direct algorithm multiplies fewer times as often as this, Winograd's transforms cost more
 /// than they save.
-const LEAST_GAIN: f64 = 1.2;
+const LEAST_GAIN: f64 = 1.4;
 
 /// The loops of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -52,8 +52,12 @@ fn exchange<A: Element, B: Element>(x: &[A], (rows, columns): (usize, usize), y:
     });
 }
 
-/// The transpose of one matrix of `rows × columns`, shared among threads.
-pub(crate) fn transpose(x: &[f32], (rows, columns): (usize, usize), y: &mut [f32]) {
+/// The transpose of one matrix of `rows × columns`, rounded to what is stored; shared among threads.
+pub(crate) fn transpose<A: Element, B: Element>(
+    x: &[A],
+    (rows, columns): (usize, usize),
+    y: &mut [B],
+) {
     assert!(x.len() == rows * columns && y.len() == x.len(), "transpose: lengths differ");
     let parts = y.par_chunks_mut((BLOCK * rows).max(1)).enumerate();
     parts.for_each(|(at, y)| exchange_columns(x, (rows, columns), at * BLOCK, y));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::window::Window;
-use super::{Conv2d, Epilogue, weights};
+use super::{Conv2d, Epilogue};
 use crate::buffer::with_scratch;
 use crate::element::Element;
 use crate::factor::Factor;
@@ -15,6 +15,7 @@ use crate::gemm::{
     self, Panels, PlaceTable, Rows, Runs, depth_of, pack_panels, panels_len, products_of_rows,
 };
 use crate::isa::Isa;
+use crate::layout::{channels_last, transpose};
 
 /// Most pixels that each panel of the weights is multiplied with before the next one is.
 const PASS_PIXELS: usize = 8 * gemm::ROW_STEP;
@@ -60,7 +61,7 @@ fn pack_group_forward<E: Element>(
     with_scratch(weight.len() + k, |ordered: &mut [E]| {
         let (ordered, zeros) = ordered.split_at_mut(weight.len());
         zeros.fill(E::default());
-        weights::output_channels_last(conv, weight, ordered);
+        transpose(weight, (k, c * taps), ordered);
         let (ordered, zeros) = (&*ordered, &*zeros);
         let row = |row: usize| match (row / whole, row % whole) {
             (tap, channel) if channel < c => &ordered[(channel * taps + tap) * k..][..k],
@@ -270,7 +271,7 @@ fn pack_group_input_gradient<E: Element>(
     with_scratch(weight.len() + c, |ordered: &mut [E]| {
         let (ordered, zeros) = ordered.split_at_mut(weight.len());
         zeros.fill(E::default());
-        weights::input_channels_last(&conv, weight, ordered);
+        channels_last(weight, conv.in_channels, conv.n_taps(), ordered);
         let (ordered, zeros) = (&*ordered, &*zeros);
         let mut rest = packed;
         for (_, window, len) in phases::<E>(isa, &flat) {

@@ -58,19 +58,9 @@ impl Frame {
     /// The rows and columns of the result whose windows have a pixel of the image, and no zero, at one of
     /// the kernel's `taps`.
     pub(super) fn seen_by(&self, taps: RangeInclusive<usize>) -> (Range<usize>, Range<usize>) {
-        let conv = &self.conv;
-        let along = |at: usize, image: usize, grid: usize| {
-            let pixel = |edge: usize| edge.saturating_sub(at).div_ceil(conv.stride).min(grid);
-            pixel(conv.padding)..pixel(conv.padding + image)
-        };
-        let of_tap = |tap: usize| {
-            let (row, column) = (tap / conv.kernel_width, tap % conv.kernel_width);
-            let rows = along(row, conv.height, conv.out_height());
-            (rows, along(column, conv.width, conv.out_width()))
-        };
         let both = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
-        let all = taps.map(of_tap).reduce(|a, b| (both(a.0, b.0), both(a.1, b.1)));
-        all.unwrap_or_default()
+        let all = taps.map(|tap| self.conv.results_of_tap(tap));
+        all.reduce(|a, b| (both(a.0, b.0), both(a.1, b.1))).unwrap_or_default()
     }
 
     /// Calls `f` with the frames of whole `images` for one group: the images themselves where there is

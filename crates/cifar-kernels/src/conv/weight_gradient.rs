@@ -25,7 +25,7 @@ const PARTS: usize = 8;
 const PART_PIXELS: usize = 256;
 
 /// As `super::LEAST_GAIN`; the sums of all frequencies take more memory than those of the taps.
-const LEAST_GAIN: f64 = 1.4;
+const LEAST_GAIN: f64 = 1.6;
 
 /// `x`, `(N, H, W, C)`, and `dy`, `(N, OH, OW, K)`, to `dweight`, `(K, C / groups, kh, kw)`,
 /// overwritten.

@@ -9,7 +9,7 @@
 
 use rayon::prelude::*;
 
-use super::{Conv2d, Epilogue, Pass, weights};
+use super::{Conv2d, Epilogue, Pass};
 use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
@@ -18,6 +18,7 @@ use crate::gemm::{
     products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
+use crate::layout::{channels_last, transpose};
 
 mod transform;
 
@@ -33,8 +34,8 @@ macro_rules! by_tile {
     };
 }
 
-/// Whether a pass over `conv` that sums over `depth` channels is faster this way than by the
-/// definition, where that multiplies at least `least` times as often. Measured with AVX-512 at the
+/// Whether a pass over `conv` that sums over `depth` channels is faster this way than directly, where
+/// that multiplies at least `least` times as often. Measured with AVX-512 at the
 /// shapes of small networks; `docs/benchmarks.md` has the table.
 pub(super) fn pays<E: Element>(conv: &Conv2d, depth: usize, least: f64) -> bool {
     by_tile!(E, pays_in_tiles(conv, depth, least))
@@ -46,11 +47,12 @@ fn pays_in_tiles<E: Element, const TILE: usize, const OUT: usize>(
     least: f64,
 ) -> bool {
     let products = Grid::of(conv, OUT).n_tiles() * TILE * TILE;
-    let by_definition = conv.out_height() * conv.out_width() * conv.n_taps();
-    // Pairs halve the products of the definition and leave the transforms as they are.
+    let results = (0..conv.n_taps()).map(|tap| conv.results_of_tap(tap));
+    let directly: usize = results.map(|(rows, columns)| rows.len() * columns.len()).sum();
+    // Pairs halve the products of the direct algorithm and leave the transforms as they are.
     conv.winograd_applies()
         && depth > MIN_DEPTH * (E::Factor::VALUES - 1)
-        && by_definition as f64 >= least * products as f64
+        && directly as f64 >= least * products as f64
 }
 
 /// Channels of pairs up to which the transforms cost more than they save.
@@ -142,8 +144,8 @@ fn pack_tiles<E: Element, const TILE: usize, const OUT: usize>(
         let turn = |tap: usize| if pass == Pass::Forward { tap } else { 8 - tap };
         let weights = &mut ordered[..weight.len()];
         match pass {
-            Pass::Forward => weights::output_channels_last(conv, weight, weights),
-            Pass::InputGradient => weights::input_channels_last(conv, weight, weights),
+            Pass::Forward => transpose(weight, (columns, 9 * rows), weights),
+            Pass::InputGradient => channels_last(weight, columns, 9, weights),
         }
         let panel_len = TILE * TILE * depth * width;
         let n_panels = columns.div_ceil(width);
