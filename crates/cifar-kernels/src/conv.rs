@@ -224,10 +224,18 @@ pub enum Pass {
 pub struct Filters<E: Element = f32> {
     conv: Conv2d,
     pass: Pass,
-    method: Method,
+    loops: Loops,
     isa: Isa,
     packed: Buffer,
     element: PhantomData<E>,
+}
+
+/// What a pass needs besides its weights.
+#[derive(Debug, Clone)]
+enum Loops {
+    Direct(direct::Plan),
+    Winograd,
+    Depthwise,
 }
 
 impl<E: Element> Filters<E> {
@@ -244,16 +252,19 @@ impl<E: Element> Filters<E> {
             Pass::InputGradient => conv.out_channels,
         };
         let (isa, method) = (Isa::current(), conv.method::<E>(algorithm, depth, LEAST_GAIN));
-        let factors = |len| Buffer::zeros::<E::Factor>(len);
-        let packed = match (method, pass) {
-            (Method::Direct, Pass::Forward) => factors(direct::forward_packed_len::<E>(isa, &conv)),
-            (Method::Direct, Pass::InputGradient) => {
-                factors(direct::input_gradient_packed_len::<E>(isa, &conv))
+        let (loops, packed) = match method {
+            Method::Direct => {
+                let plan = direct::Plan::new::<E>(isa, &conv, pass);
+                let packed = Buffer::zeros::<E::Factor>(plan.packed_len());
+                (Loops::Direct(plan), packed)
             }
-            (Method::Winograd, _) => factors(winograd::packed_len::<E>(isa, &conv)),
-            (Method::Depthwise, _) => Buffer::zeros::<f32>(conv.weight_len()),
+            Method::Winograd => {
+                let len = winograd::packed_len::<E>(isa, &conv);
+                (Loops::Winograd, Buffer::zeros::<E::Factor>(len))
+            }
+            Method::Depthwise => (Loops::Depthwise, Buffer::zeros::<f32>(conv.weight_len())),
         };
-        Self { conv, pass, method, isa, packed, element: PhantomData }
+        Self { conv, pass, loops, isa, packed, element: PhantomData }
     }
 
     /// Packs `weight`, `(K, C / groups, kh, kw)`.
@@ -264,23 +275,18 @@ impl<E: Element> Filters<E> {
     pub fn pack(&mut self, weight: &[f32]) {
         assert_eq!(weight.len(), self.conv.weight_len(), "convolution: weights do not fit");
         let (isa, conv, packed) = (self.isa, &self.conv, &mut self.packed);
-        match (self.method, self.pass) {
-            (Method::Direct, Pass::Forward) => {
-                direct::pack_forward::<E>(isa, conv, weight, packed.as_mut_slice());
+        match &self.loops {
+            Loops::Direct(plan) => plan.pack::<E>(isa, conv, weight, packed.as_mut_slice()),
+            Loops::Winograd => {
+                winograd::pack::<E>(isa, conv, self.pass, weight, packed.as_mut_slice());
             }
-            (Method::Direct, Pass::InputGradient) => {
-                direct::pack_input_gradient::<E>(isa, conv, weight, packed.as_mut_slice());
-            }
-            (Method::Winograd, pass) => {
-                winograd::pack::<E>(isa, conv, pass, weight, packed.as_mut_slice());
-            }
-            (Method::Depthwise, _) => depthwise::pack::<E>(conv, weight, packed.as_mut_slice()),
+            Loops::Depthwise => depthwise::pack::<E>(conv, weight, packed.as_mut_slice()),
         }
     }
 
     /// The algorithm they are packed for: never [`Algorithm::Fastest`].
     pub fn algorithm(&self) -> Algorithm {
-        if self.method == Method::Winograd { Algorithm::Winograd } else { Algorithm::Direct }
+        if matches!(self.loops, Loops::Winograd) { Algorithm::Winograd } else { Algorithm::Direct }
     }
 
     /// Bytes of the packed weights.
@@ -325,10 +331,10 @@ pub fn forward<E: Element>(filters: &Filters<E>, x: &[E], epilogue: Epilogue<'_>
         return;
     }
     let (isa, packed) = (filters.isa, &filters.packed);
-    match filters.method {
-        Method::Direct => direct::forward(isa, conv, packed.as_slice(), x, epilogue, y),
-        Method::Winograd => winograd::forward(isa, conv, packed.as_slice(), x, epilogue, y),
-        Method::Depthwise => depthwise::forward(isa, conv, packed.as_slice(), x, epilogue, y),
+    match &filters.loops {
+        Loops::Direct(plan) => plan.run(isa, packed.as_slice(), x, epilogue, y),
+        Loops::Winograd => winograd::forward(isa, conv, packed.as_slice(), x, epilogue, y),
+        Loops::Depthwise => depthwise::forward(isa, conv, packed.as_slice(), x, epilogue, y),
     }
 }
 
@@ -346,12 +352,12 @@ pub fn input_gradient<E: Element>(filters: &Filters<E>, dy: &[E], accumulate: bo
     }
     let (isa, packed) = (filters.isa, &filters.packed);
     let epilogue = Epilogue { accumulate, ..Epilogue::default() };
-    match filters.method {
-        Method::Direct => direct::input_gradient(isa, conv, packed.as_slice(), dy, epilogue, dx),
-        Method::Winograd => {
+    match &filters.loops {
+        Loops::Direct(plan) => plan.run(isa, packed.as_slice(), dy, epilogue, dx),
+        Loops::Winograd => {
             winograd::forward(isa, &conv.transposed(), packed.as_slice(), dy, epilogue, dx);
         }
-        Method::Depthwise => {
+        Loops::Depthwise => {
             depthwise::input_gradient(isa, conv, packed.as_slice(), dy, epilogue, dx);
         }
     }

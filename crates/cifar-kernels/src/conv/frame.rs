@@ -38,21 +38,25 @@ impl Frame {
     }
 
     /// Where the window of each pixel of the result begins.
-    pub(super) fn starts(&self) -> impl Iterator<Item = usize> {
-        let (stride, columns) = (self.conv.stride, self.conv.out_width());
-        let Self { columns: pitch, channels, .. } = *self;
-        (0..self.conv.out_height() * columns).map(move |pixel| {
-            let (row, column) = (pixel / columns, pixel % columns);
-            (row * pitch + column) * stride * channels
-        })
+    pub(super) fn starts(&self) -> Vec<usize> {
+        let (rows, columns) = (self.conv.out_height(), self.conv.out_width());
+        let step = self.conv.stride * self.channels;
+        let mut starts = Vec::with_capacity(rows * columns);
+        for row in 0..rows {
+            starts.extend((0..columns).map(|column| (row * self.columns + column) * step));
+        }
+        starts
     }
 
     /// Where each factor of a window lies from its start.
-    pub(super) fn offsets(&self) -> impl Iterator<Item = usize> {
-        let Self { columns: pitch, channels, .. } = *self;
-        let run = self.conv.kernel_width * channels;
-        let rows = 0..self.conv.kernel_height;
-        rows.flat_map(move |row| (0..run).map(move |at| row * pitch * channels + at))
+    pub(super) fn offsets(&self) -> Vec<usize> {
+        let run = self.conv.kernel_width * self.channels;
+        let mut offsets = Vec::with_capacity(self.conv.kernel_height * run);
+        for row in 0..self.conv.kernel_height {
+            let start = row * self.columns * self.channels;
+            offsets.extend(start..start + run);
+        }
+        offsets
     }
 
     /// The rows and columns of the result whose windows have a pixel of the image, and no zero, at one of

@@ -105,8 +105,10 @@ struct Sums {
     /// Rows and columns of the result that tiles of the sums are made of: where their windows have
     /// nothing but zeros, there is nothing to add.
     seen: Vec<(Range<usize>, Range<usize>)>,
-    /// Those of each tile.
+    /// Which of them each tile has.
     seen_by_tile: Vec<usize>,
+    /// Of all images, the places of those in each part that is multiplied at a time.
+    spans: Vec<Vec<Vec<Range<usize>>>>,
 }
 
 impl Sums {
@@ -117,42 +119,52 @@ impl Sums {
         let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
         let images = E::Factor::VALUES * (at_a_time / grid_len).max(1);
         let blocks = Blocks::new(isa, c, conv.n_taps(), images / E::Factor::VALUES * frame.len());
-        let starts = frame.starts().map(|start| blocks.start(start)).collect();
-        let offsets = frame.offsets().map(|offset| blocks.offset(offset)).collect();
-        let (mut seen, rows) = (Vec::new(), conv.n_taps() * c);
-        let of_tile = |tile: Range<usize>| {
-            let pixels = frame.seen_by(tile.start / c..=(tile.end - 1) / c);
-            seen.iter().position(|other| *other == pixels).unwrap_or_else(|| {
-                seen.push(pixels);
-                seen.len() - 1
-            })
-        };
-        let step = gemm::tile_rows(isa);
-        let tiles = (0..rows).step_by(step).map(|first| first..rows.min(first + step));
-        let seen_by_tile = tiles.map(of_tile).collect();
-        Self { frame, blocks, starts, offsets, at_a_time, images, seen, seen_by_tile }
-    }
-
-    /// The places of what tiles are made of among the results `part`: of `n` images at each pixel, then
-    /// at the next.
-    fn spans(&self, conv: &Conv2d, n: usize, part: &Range<usize>) -> Spans {
-        let width = conv.out_width();
-        let list = |(rows, columns): &(Range<usize>, Range<usize>)| {
-            let mut list: Vec<Range<usize>> = Vec::new();
-            for row in rows.clone() {
-                let place = |column: usize| {
-                    let at = (row * width + column) * n;
-                    at.clamp(part.start, part.end) - part.start
-                };
-                let span = place(columns.start)..place(columns.end);
-                match list.last_mut() {
-                    Some(last) if last.end == span.start => last.end = span.end,
-                    _ => list.push(span),
+        let starts = frame.starts().into_iter().map(|start| blocks.start(start)).collect();
+        let offsets = frame.offsets().into_iter().map(|offset| blocks.offset(offset)).collect();
+        let (starts, offsets) = (PlaceTable::new(starts), PlaceTable::new(offsets));
+        let (seen, seen_by_tile, spans) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sums =
+            Self { frame, blocks, starts, offsets, at_a_time, images, seen, seen_by_tile, spans };
+        // Tiles of few channels are of many taps, which see all pixels among them.
+        let tile_rows = gemm::tile_rows(isa);
+        if c >= tile_rows && conv.padding > 0 {
+            let rows = conv.n_taps() * c;
+            for first in (0..rows).step_by(tile_rows) {
+                let last = rows.min(first + tile_rows) - 1;
+                let pixels = frame.seen_by(first / c..=last / c);
+                let known = sums.seen.iter().position(|other| *other == pixels);
+                sums.seen_by_tile.push(known.unwrap_or(sums.seen.len()));
+                if known.is_none() {
+                    sums.seen.push(pixels);
                 }
             }
-            list
+            sums.spans = sums.spans(conv, images / E::Factor::VALUES);
+        }
+        sums
+    }
+
+    /// For `n` images that are looked at together: see [`Sums::spans`].
+    fn spans(&self, conv: &Conv2d, n: usize) -> Vec<Vec<Vec<Range<usize>>>> {
+        let (width, end) = (conv.out_width(), conv.out_height() * conv.out_width() * n);
+        let parts = (0..end).step_by(self.at_a_time);
+        let of_part = |start: usize| {
+            let end = end.min(start + self.at_a_time);
+            let list = |(rows, columns): &(Range<usize>, Range<usize>)| {
+                let mut list: Vec<Range<usize>> = Vec::new();
+                for row in rows.clone() {
+                    let place =
+                        |column: usize| ((row * width + column) * n).clamp(start, end) - start;
+                    let span = place(columns.start)..place(columns.end);
+                    match list.last_mut() {
+                        Some(last) if last.end == span.start => last.end = span.end,
+                        _ => list.push(span),
+                    }
+                }
+                list
+            };
+            self.seen.iter().map(list).collect()
         };
-        Spans { lists: self.seen.iter().map(list).collect(), of_tile: self.seen_by_tile.clone() }
+        parts.map(of_part).collect()
     }
 
     /// The sums over the pixels of all results, for one group. For bf16 a factor is made of the
@@ -169,7 +181,7 @@ impl Sums {
             return sums.fill(0.0);
         }
         let (k, n_values) = (conv.out_channels / conv.groups, E::Factor::VALUES);
-        let grid_len = self.starts.len();
+        let grid_len = self.starts.all().len();
         let mut add = false;
         let width = panel_width(isa, k);
         // Those of one panel or two are read where they are. More would share a few sets of the nearest
@@ -188,17 +200,22 @@ impl Sums {
                         let mut room = [0; MAX_PIXELS];
                         let distance = self.blocks.start(self.frame.len());
                         let all = self.starts.all().repeated(n_factors, distance, &mut room);
-                        for first in (0..all.len()).step_by(self.at_a_time) {
+                        // The last images may be fewer.
+                        let fewer = !self.spans.is_empty() && n_factors < self.images / n_values;
+                        let of_fewer = fewer.then(|| self.spans(conv, n_factors));
+                        let spans = of_fewer.as_ref().unwrap_or(&self.spans);
+                        for (at, first) in (0..all.len()).step_by(self.at_a_time).enumerate() {
                             let part = first..all.len().min(first + self.at_a_time);
-                            let spans = self.spans(conv, n_factors, &part);
                             let (starts, n) = (all.part(part.clone()), part.len());
+                            let of_tile = &*self.seen_by_tile;
+                            let spans = spans.get(at).map(|lists| Spans { lists, of_tile });
                             // Of the first of its images, the result that a row belongs to.
                             let pixel = |r: usize| {
                                 let at = first + r;
                                 at % n_factors * n_values * grid_len + at / n_factors
                             };
                             let offsets = self.offsets.all();
-                            let a = Columns { a, starts, offsets, spans: Some(&spans) };
+                            let a = Columns { a, starts, offsets, spans };
                             if as_rows && n_factors == 1 {
                                 let dy = Right::Rows(factors(&dy[first * k..][..n * k]));
                                 products_of_columns(isa, a, dy, k, add, sums);
@@ -289,13 +306,18 @@ fn add_parts(sums: &mut [f32], len: usize) {
 fn write(isa: Isa, conv: &Conv2d, sums: &[f32], dweight: &mut [f32]) {
     let (c, taps, k) = (conv.in_channels, conv.n_taps(), conv.out_channels);
     let width = gemm::panel_width(isa, k);
+    // So many weights of every filter of a panel at a time: both sides then stay in the nearest cache.
+    const WEIGHTS: usize = 16;
     dweight.par_chunks_mut(width * c * taps).enumerate().for_each(|(block, dweight)| {
-        let n = dweight.len() / (c * taps);
-        // Each filter is written from its first value to its last.
-        for (channel, tap) in (0..c * taps).map(|at| (at / taps, at % taps)) {
-            let from = &sums[sums_at(isa, tap * c + channel, block * width, k)..][..n];
-            for (i, &value) in from.iter().enumerate() {
-                dweight[(i * c + channel) * taps + tap] = value;
+        for first in (0..c * taps).step_by(WEIGHTS) {
+            let from: [usize; WEIGHTS] = std::array::from_fn(|at| {
+                let at = (first + at).min(c * taps - 1);
+                sums_at(isa, at % taps * c + at / taps, block * width, k)
+            });
+            for (filter, dweight) in dweight.chunks_exact_mut(c * taps).enumerate() {
+                for (to, from) in dweight[first..].iter_mut().zip(from) {
+                    *to = sums[from + filter];
+                }
             }
         }
     });

@@ -16,7 +16,7 @@ pub(super) struct Window {
     /// Channels of the image.
     all_channels: usize,
     /// Those it sees: of one group.
-    pub(super) channels: Range<usize>,
+    pub(super) channels: usize,
 }
 
 /// One direction of the windows.
@@ -61,10 +61,10 @@ impl Axis {
         Self { first, taps, stride: 1, grid, image: out_len }
     }
 
-    /// Stretches that make up `pixels` of the grid.
-    pub(super) fn stretches(&self, pixels: Range<usize>) -> Vec<Stretch> {
+    /// The stretches that the grid is made of.
+    pub(super) fn stretches(&self) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();
-        for pixel in pixels {
+        for pixel in 0..self.grid {
             let taps = self.inside(pixel);
             match stretches.last_mut() {
                 Some(last) if last.taps == taps => last.pixels.end += 1,
@@ -102,7 +102,7 @@ impl Window {
             rows: axis(conv.kernel_height, conv.out_height(), conv.height),
             columns: axis(conv.kernel_width, conv.out_width(), conv.width),
             all_channels: conv.in_channels,
-            channels: 0..conv.in_channels / conv.groups,
+            channels: conv.in_channels / conv.groups,
         }
     }
 
@@ -116,15 +116,8 @@ impl Window {
             rows: axis(phase.0, conv.kernel_height, (conv.height, conv.out_height())),
             columns: axis(phase.1, conv.kernel_width, (conv.width, conv.out_width())),
             all_channels: conv.out_channels,
-            channels: 0..conv.out_channels / conv.groups,
+            channels: conv.out_channels / conv.groups,
         }
-    }
-
-    /// The same for the group `group`.
-    pub(super) fn of_group(mut self, group: usize) -> Self {
-        let n = self.channels.len();
-        self.channels = group * n..(group + 1) * n;
-        self
     }
 
     /// The kernel's taps that it is made of, row by row, as `ky·kw + kx`.
@@ -138,7 +131,7 @@ impl Window {
 
     /// Channels of a pixel as it is read: those seen, in whole factors.
     pub(super) fn pixel_len<E: Element>(&self) -> usize {
-        self.channels.len().next_multiple_of(E::Factor::VALUES)
+        self.channels.next_multiple_of(E::Factor::VALUES)
     }
 
     /// Values of a whole window.
@@ -146,21 +139,22 @@ impl Window {
         self.rows.taps.len() * self.columns.taps.len() * self.pixel_len::<E>()
     }
 
-    /// Calls `f` with the pixels of whole `images`, each of [`Window::pixel_len`] values: the images
-    /// themselves where they are that.
+    /// Calls `f` with the pixels of whole `images` for one group, each of [`Window::pixel_len`] values: the
+    /// images themselves where they are that.
     pub(super) fn with_pixels<E: Element, R>(
         &self,
+        group: usize,
         images: &[E],
         f: impl FnOnce(&[E::Factor]) -> R,
     ) -> R {
         let len = self.pixel_len::<E>();
         let aligned = images.as_ptr().align_offset(align_of::<E::Factor>()) == 0;
-        if (self.channels.len(), len) == (self.all_channels, self.all_channels) && aligned {
+        if (self.channels, len) == (self.all_channels, self.all_channels) && aligned {
             return f(factors(images));
         }
         let n_pixels = images.len() / self.all_channels;
         with_scratch(n_pixels * len, |pixels: &mut [E]| {
-            if (self.channels.len(), self.all_channels, len) == (3, 3, 4) {
+            if (self.channels, self.all_channels, len) == (3, 3, 4) {
                 // Pictures: no call for each pixel.
                 let each = pixels.as_chunks_mut().0.iter_mut().zip(images.as_chunks().0);
                 each.for_each(|(pixel, &[r, g, b])| *pixel = [r, g, b, E::default()]);
@@ -168,8 +162,8 @@ impl Window {
             }
             let each = pixels.chunks_exact_mut(len).zip(images.chunks_exact(self.all_channels));
             for (pixel, from) in each {
-                let (seen, beyond) = pixel.split_at_mut(self.channels.len());
-                seen.copy_from_slice(&from[self.channels.clone()]);
+                let (seen, beyond) = pixel.split_at_mut(self.channels);
+                seen.copy_from_slice(&from[group * self.channels..][..self.channels]);
                 beyond.fill(E::default());
             }
             f(factors(pixels))
@@ -186,8 +180,8 @@ impl Window {
     pub(super) fn start<E: Element>(
         &self,
         image: usize,
-        (rows, row): (&Stretch, usize),
-        (columns, column): (&Stretch, usize),
+        (rows, columns): (&Stretch, &Stretch),
+        (row, column): (usize, usize),
     ) -> usize {
         let row = image * self.rows.image + self.rows.sees(rows, row);
         let pixel = row * self.columns.image + self.columns.sees(columns, column);
@@ -195,7 +189,7 @@ impl Window {
     }
 
     /// The runs of factors that are seen of the image from all pixels of two stretches.
-    pub(super) fn runs<E: Element>(&self, rows: &Stretch, columns: &Stretch) -> Runs {
+    pub(super) fn runs<E: Element>(&self, (rows, columns): (&Stretch, &Stretch)) -> Runs {
         let factors = |pixels: usize| pixels * self.pixel_len::<E>() / E::Factor::VALUES;
         let (height, width, whole) = (rows.taps.len(), columns.taps.len(), self.columns.taps.len());
         if height * width == 0 {

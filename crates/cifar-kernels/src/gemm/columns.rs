@@ -44,16 +44,16 @@ pub(crate) struct Columns<'a, F> {
     /// Where its factors lie from there, one for each row of the sums.
     pub(crate) offsets: Places<'a>,
     /// The rows that are summed, where others have only zeros for some rows of the sums.
-    pub(crate) spans: Option<&'a Spans>,
+    pub(crate) spans: Option<Spans<'a>>,
 }
 
 /// The rows of a left matrix that each tile of the sums is made of.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Spans {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spans<'a> {
     /// Lists of rows, one after the other.
-    pub(crate) lists: Vec<Vec<Range<usize>>>,
+    pub(crate) lists: &'a [Vec<Range<usize>>],
     /// The list of each tile: of [`tile_rows`] rows of the sums.
-    pub(crate) of_tile: Vec<usize>,
+    pub(crate) of_tile: &'a [usize],
 }
 
 /// The right matrix of [`products_of_columns`].

@@ -43,17 +43,18 @@ pub(crate) fn pack_panels<'a, E: Element>(
     if panels.is_empty() {
         return;
     }
+    if !columns.is_multiple_of(width) {
+        panels.fill(E::Factor::default());
+    }
     // Row by row, as they lie in memory.
     for d in 0..depth {
         let r = d * E::Factor::VALUES;
         let first = row(r);
         let second = (E::Factor::VALUES > 1 && r + 1 < rows).then(|| row(r + 1));
-        for (block, panel) in panels.chunks_exact_mut(depth * width).enumerate() {
-            let start = block * width;
+        for (block, start) in (0..columns).step_by(width).enumerate() {
             let part = start..columns.min(start + width);
-            let (packed, beyond) = panel[d * width..][..width].split_at_mut(part.len());
+            let packed = &mut panels[(block * depth + d) * width..][..part.len()];
             join_rows(isa, &first[part.clone()], second.map(|second| &second[part]), packed);
-            beyond.fill(E::Factor::default());
         }
     }
 }

@@ -8,22 +8,30 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Places<'a> {
     at: &'a [usize],
+    /// At most the smallest.
+    least: usize,
     /// At least the largest.
     bound: usize,
 }
 
 impl<'a> Places<'a> {
     pub(crate) fn new(at: &'a [usize]) -> Self {
-        Self { at, bound: at.iter().copied().max().unwrap_or(0) }
+        let least = at.iter().copied().min().unwrap_or(0);
+        Self { at, least, bound: at.iter().copied().max().unwrap_or(0) }
     }
 
-    /// Some of them.
+    /// Some of them, with the bounds of all.
     pub(crate) fn part(self, range: Range<usize>) -> Self {
         Self { at: &self.at[range], ..self }
     }
 
     pub(crate) fn at(self) -> &'a [usize] {
         self.at
+    }
+
+    /// At most the smallest.
+    pub(crate) fn least(self) -> usize {
+        self.least
     }
 
     /// At least the largest.
@@ -48,35 +56,43 @@ impl<'a> Places<'a> {
         for (room, at) in room.chunks_exact_mut(n.max(1)).zip(self.at) {
             room.iter_mut().enumerate().for_each(|(matrix, to)| *to = matrix * distance + at);
         }
-        Places { at: room, bound: n.saturating_sub(1) * distance + self.bound }
+        Places { at: room, bound: n.saturating_sub(1) * distance + self.bound, ..self }
     }
 }
 
 /// [`Places`] to be kept.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PlaceTable {
     at: Vec<usize>,
+    least: usize,
     bound: usize,
-}
-
-impl FromIterator<usize> for PlaceTable {
-    fn from_iter<I: IntoIterator<Item = usize>>(places: I) -> Self {
-        let at: Vec<usize> = places.into_iter().collect();
-        Self { bound: Places::new(&at).bound, at }
-    }
+    /// Whether none is before the one that it follows: the ends of a part then are its bounds.
+    ascending: bool,
 }
 
 impl PlaceTable {
-    pub(crate) fn len(&self) -> usize {
-        self.at.len()
+    pub(crate) fn new(at: Vec<usize>) -> Self {
+        let ascending = at.is_sorted();
+        let (least, bound) = match *at {
+            [least] => (least, least),
+            [least, .., bound] if ascending => (least, bound),
+            _ => (Places::new(&at).least, Places::new(&at).bound),
+        };
+        Self { at, least, bound, ascending }
     }
 
     pub(crate) fn all(&self) -> Places<'_> {
-        Places { at: &self.at, bound: self.bound }
+        Places { at: &self.at, least: self.least, bound: self.bound }
     }
 
-    /// The first `n` of them.
-    pub(crate) fn first(&self, n: usize) -> Places<'_> {
-        if n == self.at.len() { self.all() } else { Places::new(&self.at[..n]) }
+    /// Some of them, with bounds of their own.
+    pub(crate) fn part(&self, range: Range<usize>) -> Places<'_> {
+        match &self.at[range] {
+            at if at.len() == self.at.len() => self.all(),
+            at @ ([least, .., bound] | [least @ bound]) if self.ascending => {
+                Places { at, least: *least, bound: *bound }
+            }
+            at => Places::new(at),
+        }
     }
 }

@@ -74,14 +74,14 @@ pub(crate) struct Panels<'a, F> {
     pub(crate) columns: usize,
 }
 
-/// `out[targets[r] + c] = Σₖ row_r[k] · b[k][c]` for each row `r` of all `rows` among `a` and each column
-/// `c`, with the epilogue. Each panel meets all rows before the next panel does.
+/// `out[targets[r] - first + c] = Σₖ row_r[k] · b[k][c]` for each row `r` of all `rows` among `a` and each
+/// column `c`, with the epilogue. Each panel meets all rows before the next panel does.
 pub(crate) fn products_of_rows<F: Factor, O: Element>(
     isa: Isa,
     (a, rows): (&[F], &[Rows<'_>]),
     b: Panels<'_, F>,
     epilogue: Epilogue<'_>,
-    out: &mut [O],
+    (out, first): (&mut [O], usize),
 ) {
     let n_panels = b.columns.div_ceil(panel_width(isa, b.columns));
     if n_panels == 0 {
@@ -92,7 +92,11 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
         assert_eq!(rows.starts.len(), rows.targets.len(), "product: one target a row");
         assert!(rows.starts.bound() + end <= a.len(), "product: too few values on the left");
         assert!(panel_end <= b.depth, "product: rows longer than a panel");
-        assert!(rows.targets.bound() + b.columns <= out.len(), "product: outside the output");
+        assert!(rows.targets.least() >= first, "product: before the output");
+        assert!(
+            rows.targets.bound() - first + b.columns <= out.len(),
+            "product: behind the output"
+        );
     }
     let end = (n_panels - 1) * b.stride + b.depth * panel_width(isa, b.columns);
     assert!(end <= b.values.len(), "product: too few values on the right");
@@ -101,16 +105,17 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
     // runs meet those that are there, and every target `columns` values of `out`.
     unsafe {
         if b.columns <= lanes(isa) {
-            rows_by_panels::<F, O, 1>(isa, a, rows, b, epilogue, out);
+            rows_by_panels::<F, O, 1>(isa, a, rows, b, epilogue, (out, first));
         } else {
-            rows_by_panels::<F, O, 2>(isa, a, rows, b, epilogue, out);
+            rows_by_panels::<F, O, 2>(isa, a, rows, b, epilogue, (out, first));
         }
     }
 }
 
 per_isa! {
     unsafe fn rows_by_panels<F: Factor, O: Element; const V: usize>(
-        a: &[F], rows: &[Rows<'_>], b: Panels<'_, F>, epilogue: Epilogue<'_>, out: &mut [O],
+        a: &[F], rows: &[Rows<'_>], b: Panels<'_, F>, epilogue: Epilogue<'_>,
+        out: (&mut [O], usize),
     ) = rows_by_panels_body
 }
 
@@ -123,7 +128,7 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     rows: &[Rows<'_>],
     b: Panels<'_, F>,
     epilogue: Epilogue<'_>,
-    out: &mut [O],
+    out: (&mut [O], usize),
 ) {
     // Asked once and not for each tile, which would have to be in memory where the answers meet.
     // SAFETY: the caller's.
@@ -154,10 +159,11 @@ unsafe fn tiles_of_rows<
     rows: &[Rows<'_>],
     b: Panels<'_, F>,
     epilogue: Epilogue<'_>,
-    out: &mut [O],
+    (out, first): (&mut [O], usize),
 ) {
     let width = V * S::LANES;
-    let (a, out) = (a.as_ptr(), out.as_mut_ptr());
+    // No target is before `first`.
+    let (a, out) = (a.as_ptr(), out.as_mut_ptr().wrapping_sub(first));
     for block in 0..b.columns.div_ceil(width) {
         let start = block * width;
         let n = width.min(b.columns - start);
@@ -182,7 +188,9 @@ unsafe fn tiles_of_rows<
                 let whole: Result<&[usize; M], _> = targets.try_into();
                 if let (Ok(targets), true) = (whole, n == width) {
                     // SAFETY: the columns of a whole panel of `M` rows of the output.
-                    unsafe { store_tile(simd, tile, out.add(start), targets, bias, epilogue) };
+                    unsafe {
+                        store_tile(simd, tile, out.wrapping_add(start), targets, bias, epilogue)
+                    };
                     continue;
                 }
                 // Only these are asked for by a number that is not known before: a tile that is has to
@@ -199,7 +207,7 @@ unsafe fn tiles_of_rows<
                 for (values, &target) in values.chunks_exact(width).zip(targets) {
                     // SAFETY: columns `start..start + n` of a row of the output.
                     unsafe {
-                        let to = out.add(target + start);
+                        let to = out.wrapping_add(target + start);
                         store_row(simd, values, to, n, bias, epilogue);
                     }
                 }
@@ -318,7 +326,7 @@ unsafe fn store_tile<S: Simd, O: Element, const V: usize, const M: usize>(
         if epilogue.accumulate {
             for m in 0..M {
                 for v in 0..V {
-                    let there = O::load(simd, out.add(targets[m] + v * S::LANES));
+                    let there = O::load(simd, out.wrapping_add(targets[m] + v * S::LANES));
                     tile[m][v] = simd.add(tile[m][v], there);
                 }
             }
@@ -340,7 +348,7 @@ unsafe fn store_tile<S: Simd, O: Element, const V: usize, const M: usize>(
         }
         for m in 0..M {
             for v in 0..V {
-                O::store(simd, out.add(targets[m] + v * S::LANES), tile[m][v]);
+                O::store(simd, out.wrapping_add(targets[m] + v * S::LANES), tile[m][v]);
             }
         }
     }

@@ -24,7 +24,7 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
     let (a, stored, stride) = row_factors::<E>(rows, depth);
     let b = integers(depth * columns, 2);
     let b_stored = narrow::<E>(&b);
-    let targets: Vec<usize> = (0..rows).map(|row| (rows - 1 - row) * columns).collect();
+    let targets: Vec<usize> = (0..rows).map(|row| 3 + (rows - 1 - row) * columns).collect();
     for isa in Isa::available() {
         let n_factors = depth_of::<E>(depth);
         let mut panels = vec![E::Factor::default(); panels_len(isa, n_factors, columns)];
@@ -52,7 +52,7 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             depth: n_factors,
             columns,
         };
-        products_of_rows(isa, (factors(&stored), &left), right, Epilogue::default(), &mut out);
+        products_of_rows(isa, (factors(&stored), &left), right, Epilogue::default(), (&mut out, 3));
         for row in 0..rows {
             for column in 0..columns {
                 let product = |k| a[row * stride + k] * b[k * columns + column];
