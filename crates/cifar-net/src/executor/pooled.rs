@@ -13,7 +13,7 @@ use super::passes::Packed;
 use super::plan::{Op, Operation};
 
 /// Results of the convolution at a time.
-const PART_VALUES: usize = 64 * 1024;
+const PART_VALUES: usize = 128 * 1024;
 
 /// The two, and the ReLU behind them.
 #[derive(Debug, Clone, Copy)]
