@@ -28,10 +28,8 @@ use crate::isa::Isa;
 mod bias_gradient;
 mod depthwise;
 mod direct;
-mod frame;
 pub mod reference;
 mod weight_gradient;
-mod window;
 mod winograd;
 
 pub use crate::gemm::Epilogue;
@@ -200,7 +198,7 @@ pub enum Algorithm {
 
 /// Where the direct algorithm multiplies fewer times as often as this, Winograd's transforms cost more
 /// than they save.
-const LEAST_GAIN: f64 = 1.4;
+const LEAST_GAIN: f64 = 1.3;
 
 /// The loops of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

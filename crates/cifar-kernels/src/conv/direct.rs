@@ -3,7 +3,6 @@
 
 use rayon::prelude::*;
 
-use super::window::Window;
 use super::{Conv2d, Epilogue, Pass};
 use crate::buffer::with_scratch;
 use crate::element::Element;
@@ -11,8 +10,10 @@ use crate::isa::Isa;
 use crate::layout::{channels_last, transpose};
 
 mod part;
+mod window;
 
 use part::{PASS_PIXELS, Part, TASK_PIXELS};
+use window::Window;
 
 /// Tasks for each thread that a batch is cut into at least.
 const TASKS_OF_THREAD: usize = 4;

@@ -56,7 +56,7 @@ fn pays_in_tiles<E: Element, const TILE: usize, const OUT: usize>(
 }
 
 /// Channels of pairs up to which the transforms cost more than they save.
-const MIN_DEPTH: usize = 32;
+const MIN_DEPTH: usize = 24;
 
 /// How the tiles of a convolution are worked on.
 #[derive(Debug, Clone, Copy)]

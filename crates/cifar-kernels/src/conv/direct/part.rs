@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::conv::window::Window;
+use super::window::Window;
 use crate::conv::{Conv2d, Epilogue};
 use crate::element::Element;
 use crate::gemm::{

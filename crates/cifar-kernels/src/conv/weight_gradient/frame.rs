@@ -1,9 +1,7 @@
 //! Images with zeros around them, so that no window is cut off at an edge.
 
-use std::ops::{Range, RangeInclusive};
-
-use super::Conv2d;
 use crate::buffer::{factors, with_scratch};
+use crate::conv::Conv2d;
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::join_rows;
@@ -57,14 +55,6 @@ impl Frame {
             offsets.extend(start..start + run);
         }
         offsets
-    }
-
-    /// The rows and columns of the result whose windows have a pixel of the image, and no zero, at one of
-    /// the kernel's `taps`.
-    pub(super) fn seen_by(&self, taps: RangeInclusive<usize>) -> (Range<usize>, Range<usize>) {
-        let both = |a: Range<usize>, b: Range<usize>| a.start.min(b.start)..a.end.max(b.end);
-        let all = taps.map(|tap| self.conv.results_of_tap(tap));
-        all.reduce(|a, b| (both(a.0, b.0), both(a.1, b.1))).unwrap_or_default()
     }
 
     /// Calls `f` with the frames of whole `images` for one group: the images themselves where there is

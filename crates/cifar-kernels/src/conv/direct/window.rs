@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::Conv2d;
 use crate::buffer::{factors, with_scratch};
+use crate::conv::Conv2d;
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::Runs;
