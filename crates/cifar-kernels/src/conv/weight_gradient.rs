@@ -18,11 +18,16 @@ mod seen;
 
 use direct::Sums;
 
-/// Parts of a batch.
+/// Parts of a batch, and how many of them are few.
 const PARTS: usize = 8;
+const FEW_PARTS: usize = 4;
 
-/// Pixels of the result that a part has at least: the sums of a part travel through memory.
+/// Pixels of the result that a part has at least.
 const PART_PIXELS: usize = 256;
+
+/// Weights of a tap for each pixel of a part, where there are more than a few parts: the sums of each part
+/// travel through memory.
+const WEIGHTS_OF_PIXEL: usize = 32;
 
 /// As `super::LEAST_GAIN`; the sums of all frequencies take more memory than those of the taps.
 const LEAST_GAIN: f64 = 1.4;
@@ -52,7 +57,9 @@ pub fn weight_gradient<E: Element>(
         Method::Direct | Method::Winograd => conv.groups * of_group,
     };
     let n_pixels = n_images * conv.out_height() * conv.out_width();
-    let part_len = n_images.div_ceil((n_pixels / PART_PIXELS).clamp(1, PARTS)).max(1);
+    let weights = one.in_channels * conv.out_channels;
+    let worth = (n_pixels * WEIGHTS_OF_PIXEL / weights).clamp(FEW_PARTS, PARTS);
+    let part_len = n_images.div_ceil((n_pixels / PART_PIXELS).clamp(1, worth)).max(1);
     let n_parts = n_images.div_ceil(part_len).max(1);
     let direct = (method == Method::Direct).then(|| Sums::new(isa, conv));
     with_scratch(n_parts * len, |sums: &mut [f32]| {

@@ -69,11 +69,13 @@ struct Plan {
 }
 
 impl Plan {
-    /// `most`: values that all frequencies of one group's pixels may take.
-    fn new(conv: &Conv2d, (tile, out): (usize, usize), most: usize) -> Self {
+    /// `most`: values that all frequencies of one group's pixels may take, unless these are fewer than
+    /// `least` tiles.
+    fn new(conv: &Conv2d, (tile, out): (usize, usize), most: usize, least: usize) -> Self {
         let grid = Grid::of(conv, out);
         let channels = conv.in_channels.max(conv.out_channels);
-        let fits = (most / (tile * tile) / channels).clamp(gemm::ROW_STEP, MAX_TILES);
+        let fits = most / (tile * tile) / channels;
+        let fits = fits.max(least).clamp(gemm::ROW_STEP, MAX_TILES);
         let images = (fits / grid.n_tiles()).max(1);
         let n_tiles = images * grid.n_tiles();
         // As even as they come, in whole steps.
@@ -187,7 +189,7 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
     Pixels: Along<TILE, TILE>,
     Frequencies: Along<TILE, OUT>,
 {
-    let plan = Plan::new(conv, (TILE, OUT), FORWARD_VALUES);
+    let plan = Plan::new(conv, (TILE, OUT), FORWARD_VALUES, 0);
     let (c, k) = (conv.in_channels, conv.out_channels);
     let (depth, width) = (depth_of::<E>(c), panel_width(isa, k));
     // A row of products has whole panels, so that every tile of them is stored as it is.
@@ -255,8 +257,9 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
     ResultGradients: Along<OUT, TILE>,
     FrequencyGradients: Along<TILE, 3>,
 {
-    let plan = Plan::new(conv, (TILE, OUT), GRADIENT_VALUES);
     let (c, k) = (conv.in_channels, conv.out_channels);
+    // With fewer the sums, `C·K`, would move more memory than the tiles, `C + K` each.
+    let plan = Plan::new(conv, (TILE, OUT), GRADIENT_VALUES, c * k / (c + k) / 2);
     let n_tiles = x.len() / conv.in_len() * plan.grid.n_tiles();
     let tiles_at_a_time = plan.tiles.min(n_tiles);
     let most = depth_of::<E>(tiles_at_a_time);
