@@ -74,7 +74,7 @@ fn gram_matrix(isa: Isa, tall: &[f32], (rows, columns): (usize, usize), gram: &m
     with_scratch(panels_len(isa, rows, columns), |panels: &mut [f32]| {
         let parts = panels.par_chunks_mut(panels_len(isa, DEPTH, columns));
         parts.zip(tall.par_chunks(DEPTH * columns)).for_each(|(panels, tall)| {
-            let row = |row: usize| &tall[row * columns..][..columns];
+            let row = |row: usize| tall.get(row * columns..(row + 1) * columns);
             pack_panels(isa, (tall.len() / columns, columns), row, panels);
         });
         let tasks = gram.par_chunks_mut(TASK_ROWS * columns).enumerate();
@@ -135,7 +135,8 @@ fn right_of_diagonal(
 /// `left · right`, where `right` is `columns × columns`.
 fn multiply(isa: Isa, left: &[f32], right: &[f32], columns: usize, result: &mut [f32]) {
     with_scratch(panels_len(isa, columns, columns), |panels: &mut [f32]| {
-        pack_panels(isa, (columns, columns), |row| &right[row * columns..][..columns], panels);
+        let row = |row: usize| right.get(row * columns..(row + 1) * columns);
+        pack_panels(isa, (columns, columns), row, panels);
         let stride = columns * panel_width(isa, columns);
         let right = Panels { values: &*panels, stride, depth: columns, columns };
         let tasks = result.par_chunks_mut(TASK_ROWS * columns);

@@ -31,14 +31,15 @@ pub(crate) fn panels_len(isa: Isa, rows: usize, columns: usize) -> usize {
     columns.next_multiple_of(panel_width(isa, columns)) * rows
 }
 
-/// Packs a matrix of `rows × columns` values in panels; `row(r)` is its row `r`.
+/// Packs a matrix of `depth × columns` factors in panels; `row(r)` is its row `r` of values. A factor's
+/// first values are there; the others are 0 where there is no such row.
 pub(crate) fn pack_panels<'a, E: Element>(
     isa: Isa,
-    (rows, columns): (usize, usize),
-    row: impl Fn(usize) -> &'a [E],
+    (depth, columns): (usize, usize),
+    row: impl Fn(usize) -> Option<&'a [E]>,
     panels: &mut [E::Factor],
 ) {
-    let (width, depth) = (panel_width(isa, columns), depth_of::<E>(rows));
+    let width = panel_width(isa, columns);
     assert_eq!(panels.len(), panels_len(isa, depth, columns), "panels: the matrix does not fit");
     if panels.is_empty() {
         return;
@@ -49,8 +50,8 @@ pub(crate) fn pack_panels<'a, E: Element>(
     // Row by row, as they lie in memory.
     for d in 0..depth {
         let r = d * E::Factor::VALUES;
-        let first = row(r);
-        let second = (E::Factor::VALUES > 1 && r + 1 < rows).then(|| row(r + 1));
+        let first = row(r).expect("panels: a factor without its first values");
+        let second = if E::Factor::VALUES > 1 { row(r + 1) } else { None };
         for (block, start) in (0..columns).step_by(width).enumerate() {
             let part = start..columns.min(start + width);
             let packed = &mut panels[(block * depth + d) * width..][..part.len()];

@@ -20,6 +20,15 @@ impl<'a> Places<'a> {
         Self { at, least, bound: at.iter().copied().max().unwrap_or(0) }
     }
 
+    /// The same for places none of which is before the one that it follows, if `ascending`: the ends are
+    /// the bounds.
+    fn with_bounds(at: &'a [usize], ascending: bool) -> Self {
+        match *at {
+            [least, .., bound] if ascending => Self { at, least, bound },
+            _ => Self::new(at),
+        }
+    }
+
     /// Some of them, with the bounds of all.
     pub(crate) fn part(self, range: Range<usize>) -> Self {
         Self { at: &self.at[range], ..self }
@@ -66,18 +75,14 @@ pub(crate) struct PlaceTable {
     at: Vec<usize>,
     least: usize,
     bound: usize,
-    /// Whether none is before the one that it follows: the ends of a part then are its bounds.
+    /// Whether none is before the one that it follows.
     ascending: bool,
 }
 
 impl PlaceTable {
     pub(crate) fn new(at: Vec<usize>) -> Self {
         let ascending = at.is_sorted();
-        let (least, bound) = match *at {
-            [least] => (least, least),
-            [least, .., bound] if ascending => (least, bound),
-            _ => (Places::new(&at).least, Places::new(&at).bound),
-        };
+        let Places { least, bound, .. } = Places::with_bounds(&at, ascending);
         Self { at, least, bound, ascending }
     }
 
@@ -87,12 +92,6 @@ impl PlaceTable {
 
     /// Some of them, with bounds of their own.
     pub(crate) fn part(&self, range: Range<usize>) -> Places<'_> {
-        match &self.at[range] {
-            at if at.len() == self.at.len() => self.all(),
-            at @ ([least, .., bound] | [least @ bound]) if self.ascending => {
-                Places { at, least: *least, bound: *bound }
-            }
-            at => Places::new(at),
-        }
+        Places::with_bounds(&self.at[range], self.ascending)
     }
 }

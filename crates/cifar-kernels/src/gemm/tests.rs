@@ -28,8 +28,8 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
     for isa in Isa::available() {
         let n_factors = depth_of::<E>(depth);
         let mut panels = vec![E::Factor::default(); panels_len(isa, n_factors, columns)];
-        let row = |row: usize| &b_stored[row * columns..][..columns];
-        pack_panels(isa, (depth, columns), row, &mut panels);
+        let row = |row: usize| b_stored.get(row * columns..(row + 1) * columns);
+        pack_panels(isa, (n_factors, columns), row, &mut panels);
         let mut out = vec![9.0; rows * columns];
         let starts: Vec<usize> = (0..rows).map(|row| row * stride / E::Factor::VALUES).collect();
         // In two runs where the depth allows it.
@@ -70,8 +70,8 @@ fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
     for isa in Isa::available() {
         let n_factors = depth_of::<E>(depth);
         let mut panels = vec![E::Factor::default(); panels_len(isa, n_factors, columns)];
-        let row = |row: usize| &b_stored[row * columns..][..columns];
-        pack_panels(isa, (depth, columns), row, &mut panels);
+        let row = |row: usize| b_stored.get(row * columns..(row + 1) * columns);
+        pack_panels(isa, (n_factors, columns), row, &mut panels);
         let mut left = vec![E::Factor::default(); n_factors * stride];
         for (d, left) in left.chunks_exact_mut(stride).enumerate() {
             let row = |p: usize| a_stored.get(p * stride..(p + 1) * stride);

@@ -9,8 +9,7 @@ use super::window::Window;
 use crate::conv::{Conv2d, Epilogue};
 use crate::element::Element;
 use crate::gemm::{
-    self, Panels, PlaceTable, Rows, Runs, depth_of, pack_panels, panel_width, panels_len,
-    products_of_rows,
+    self, Panels, PlaceTable, Rows, Runs, pack_panels, panel_width, panels_len, products_of_rows,
 };
 use crate::isa::Isa;
 
@@ -65,20 +64,22 @@ impl Part {
         (out_channels, out_len): (usize, usize),
         target: impl Fn(usize, usize) -> usize,
     ) -> Self {
-        let packed_len = panels_len(isa, depth_of::<E>(window.depth::<E>()), out_channels);
+        let packed_len = panels_len(isa, window.depth::<E>(), out_channels);
         let taps = window.taps(conv.kernel_width);
         let mut part = Self { window, taps, regions: Vec::new(), packed_len };
         let (images, window) = (part.images_of(TASK_PIXELS), &part.window);
-        for rows in &window.rows.stretches() {
-            for columns in &window.columns.stretches() {
+        let (row_stretches, column_stretches) =
+            (window.rows.stretches(), window.columns.stretches());
+        for rows in &row_stretches {
+            for columns in &column_stretches {
                 let len = images * rows.pixels.len() * columns.pixels.len();
                 let [mut starts, mut targets] = [(); 2].map(|()| Vec::with_capacity(len));
-                for (image, row) in
-                    (0..images).flat_map(|image| rows.pixels.clone().map(move |row| (image, row)))
-                {
-                    for column in columns.pixels.clone() {
-                        starts.push(window.start::<E>(image, (rows, columns), (row, column)));
-                        targets.push(image * out_len + target(row, column));
+                for image in 0..images {
+                    for row in rows.pixels.clone() {
+                        for column in columns.pixels.clone() {
+                            starts.push(window.start::<E>(image, (rows, columns), (row, column)));
+                            targets.push(image * out_len + target(row, column));
+                        }
                     }
                 }
                 part.regions.push(Region {
@@ -115,12 +116,12 @@ impl Part {
         row: impl Fn(usize, usize) -> &'a [E],
         packed: &mut [E::Factor],
     ) {
-        let (channels, whole) = (self.window.channels, self.window.pixel_len::<E>());
-        let zeros = vec![E::default(); columns];
+        let whole = self.window.pixel_len::<E>();
         let row = |at: usize| {
-            if at % whole < channels { row(at % whole, self.taps[at / whole]) } else { &zeros }
+            let (tap, channel) = (self.taps[at / whole], at % whole);
+            (channel < self.window.channels).then(|| row(channel, tap))
         };
-        pack_panels(isa, (self.taps.len() * whole, columns), row, packed);
+        pack_panels(isa, (self.window.depth::<E>(), columns), row, packed);
     }
 
     /// One group's weights as the right matrix of a product.
@@ -130,7 +131,7 @@ impl Part {
         packed: &'a [E::Factor],
         columns: usize,
     ) -> Panels<'a, E::Factor> {
-        let depth = depth_of::<E>(self.window.depth::<E>());
+        let depth = self.window.depth::<E>();
         Panels { values: packed, stride: depth * panel_width(isa, columns), depth, columns }
     }
 

@@ -122,10 +122,7 @@ impl Window {
 
     /// The kernel's taps that it is made of, row by row, as `ky·kw + kx`.
     pub(super) fn taps(&self, kernel_width: usize) -> Vec<usize> {
-        let row = |ky: &usize| {
-            let ky = *ky;
-            self.columns.taps.iter().map(move |kx| ky * kernel_width + kx)
-        };
+        let row = |&ky: &usize| self.columns.taps.iter().map(move |kx| ky * kernel_width + kx);
         self.rows.taps.iter().flat_map(row).collect()
     }
 
@@ -134,9 +131,14 @@ impl Window {
         self.channels.next_multiple_of(E::Factor::VALUES)
     }
 
-    /// Values of a whole window.
+    /// Factors of so many pixels as they are read.
+    fn factors<E: Element>(&self, pixels: usize) -> usize {
+        pixels * self.pixel_len::<E>() / E::Factor::VALUES
+    }
+
+    /// Factors of a whole window.
     pub(super) fn depth<E: Element>(&self) -> usize {
-        self.rows.taps.len() * self.columns.taps.len() * self.pixel_len::<E>()
+        self.factors::<E>(self.rows.taps.len() * self.columns.taps.len())
     }
 
     /// Calls `f` with the pixels of whole `images` for one group, each of [`Window::pixel_len`] values: the
@@ -185,12 +187,12 @@ impl Window {
     ) -> usize {
         let row = image * self.rows.image + self.rows.sees(rows, row);
         let pixel = row * self.columns.image + self.columns.sees(columns, column);
-        pixel * self.pixel_len::<E>() / E::Factor::VALUES
+        self.factors::<E>(pixel)
     }
 
     /// The runs of factors that are seen of the image from all pixels of two stretches.
     pub(super) fn runs<E: Element>(&self, (rows, columns): (&Stretch, &Stretch)) -> Runs {
-        let factors = |pixels: usize| pixels * self.pixel_len::<E>() / E::Factor::VALUES;
+        let factors = |pixels| self.factors::<E>(pixels);
         let (height, width, whole) = (rows.taps.len(), columns.taps.len(), self.columns.taps.len());
         if height * width == 0 {
             return Runs::default();

@@ -120,8 +120,6 @@ impl Sums {
         // nearest cache.
         let one = (n_values, conv.groups, n_factors) == (1, 1, 1);
         let as_rows = one && [width, 2 * width].contains(&k);
-        // What a last image without a second is paired with.
-        let zeros = vec![E::default(); k];
         let mut room = [0; MAX_PIXELS];
         let distance = self.blocks.start(self.frame.len());
         let all = self.starts.all().repeated(n_factors, distance, &mut room);
@@ -146,10 +144,11 @@ impl Sums {
                         let image = at % n_factors * n_values + value;
                         let pixel = image * n_pixels + at / n_factors;
                         let at = pixel * conv.out_channels + group * k;
-                        dy.get(at..at + k).unwrap_or(&zeros)
+                        // A last image may be without a second.
+                        dy.get(at..at + k)
                     };
                     let panels = &mut panels[..panels_len(isa, part.len(), k)];
-                    pack_panels(isa, (part.len() * n_values, k), row, panels);
+                    pack_panels(isa, (part.len(), k), row, panels);
                     products_of_columns(isa, a, Right::Panels(panels), k, add, sums);
                 }
                 add = true;
