@@ -14,7 +14,9 @@ mod rows;
 pub(crate) use columns::{
     Columns, Right, Spans, products_of_columns, sums_at, sums_len, tile_rows,
 };
-pub(crate) use panels::{depth_of, join_rows, pack_panels, panel_width, panels_len};
+pub(crate) use panels::{
+    depth_of, join_rows, pack_panels, pair_rows, pairs_fit, panel_width, panels_len,
+};
 pub(crate) use places::{PlaceTable, Places};
 pub use rows::Epilogue;
 pub(crate) use rows::{Panels, Rows, Runs, products_of_rows};

@@ -54,6 +54,13 @@ pub trait Simd: Copy {
     fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
     /// `v` where `x` and `y` have the same bits, else 0.
     fn where_same(self, x: Self::V, y: Self::V, v: Self::V) -> Self::V;
+    /// Two values by turns.
+    ///
+    /// # Safety
+    /// `from` points to two readable values; no alignment is needed.
+    unsafe fn splat_two(self, from: *const f32) -> Self::V;
+    /// The sums of two lanes side by side each: those of `a`, then those of `b`.
+    fn sums_of_two(self, a: Self::V, b: Self::V) -> Self::V;
     /// `2^n` for whole `n` in `-126..=127`; anything for others.
     fn pow2(self, n: Self::V) -> Self::V;
     /// As [`Simd::load`], of bf16.

@@ -215,6 +215,7 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
                             stride: TILE * TILE * depth * width,
                             depth,
                             columns: row,
+                            pairs: false,
                         };
                         let rows = [Rows { starts, runs: Runs::whole(depth), targets }];
                         let m = &mut m[f * m_stride..];

@@ -21,6 +21,27 @@ pub(crate) fn panel_width(isa: Isa, columns: usize) -> usize {
     if columns <= lanes(isa) { lanes(isa) } else { 2 * lanes(isa) }
 }
 
+/// Whether the last panel of a matrix of so many columns is two vectors, of which one and a half suffice:
+/// two rows then fit into three. Three sums a row of a tile take the registers of AVX-512.
+pub(crate) fn pairs_fit(isa: Isa, columns: usize) -> bool {
+    let lanes = lanes(isa);
+    let last = columns % panel_width(isa, columns);
+    lanes == 16 && last > lanes && last <= lanes + lanes / 2
+}
+
+/// Puts the rows of the last panel together two by two: the columns of both by turns.
+pub(crate) fn pair_rows<F: Factor>(isa: Isa, (depth, columns): (usize, usize), panels: &mut [F]) {
+    let width = panel_width(isa, columns);
+    let last = panels.len() - depth * width;
+    for rows in panels[last..].chunks_exact_mut(2 * width) {
+        let mut pairs = [F::default(); 2 * 32];
+        for (column, pair) in pairs.as_chunks_mut().0.iter_mut().enumerate().take(columns % width) {
+            *pair = [rows[column], rows[width + column]];
+        }
+        rows.copy_from_slice(&pairs[..2 * width]);
+    }
+}
+
 /// Factors that `n` values make up, the last one filled up with zeros.
 pub(crate) fn depth_of<E: Element>(n: usize) -> usize {
     n.div_ceil(E::Factor::VALUES)

@@ -6,11 +6,15 @@
 use std::ops::Range;
 
 use super::Places;
-use super::panels::{lanes, panel_width};
+use super::panels::{lanes, pairs_fit, panel_width};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::isa::Isa;
-use crate::simd::{Lane, Simd, per_isa};
+use crate::simd::{Simd, per_isa};
+
+mod store;
+
+use store::store;
 
 /// What is done to a product on its way to memory, in this order: add what is there, add the
 /// bias, ReLU.
@@ -72,6 +76,9 @@ pub(crate) struct Panels<'a, F> {
     pub(crate) depth: usize,
     /// Columns of the matrix.
     pub(crate) columns: usize,
+    /// Whether the last panel has its rows two by two: what `pair_rows` makes of them. All runs have an
+    /// even number of factors then.
+    pub(crate) pairs: bool,
 }
 
 /// `out[targets[r] - first + c] = Σₖ row_r[k] · b[k][c]` for each row `r` of all `rows` among `a` and each
@@ -97,6 +104,12 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
             rows.targets.bound() - first + b.columns <= out.len(),
             "product: behind the output"
         );
+    }
+    if b.pairs {
+        let even = |at: usize| at.is_multiple_of(2);
+        let runs_are = |r: &Runs| even(r.len) && even(r.first) && even(r.panel_distance);
+        assert!(pairs_fit(isa, b.columns), "product: columns that do not come in pairs of rows");
+        assert!(even(b.depth) && rows.iter().all(|r| runs_are(&r.runs)), "product: odd runs");
     }
     let end = (n_panels - 1) * b.stride + b.depth * panel_width(isa, b.columns);
     assert!(end <= b.values.len(), "product: too few values on the right");
@@ -130,18 +143,39 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     epilogue: Epilogue<'_>,
     out: (&mut [O], usize),
 ) {
-    // Asked once and not for each tile, which would have to be in memory where the answers meet.
-    // SAFETY: the caller's.
-    unsafe {
-        if b.depth <= STRETCH {
-            tiles_of_rows::<S, F, O, V, M, false>(simd, a, rows, b, epilogue, out);
-        } else {
-            tiles_of_rows::<S, F, O, V, M, true>(simd, a, rows, b, epilogue, out);
+    // No target is before `first`.
+    let (a, out) = (a.as_ptr(), out.0.as_mut_ptr().wrapping_sub(out.1));
+    let width = V * S::LANES;
+    for block in 0..b.columns.div_ceil(width) {
+        let start = block * width;
+        let n = width.min(b.columns - start);
+        let bias = epilogue.bias.map(|bias| &bias[start..start + n]);
+        let epilogue = Epilogue { bias, ..epilogue };
+        let out = (out.wrapping_add(start), n);
+        // Asked once and not for each tile, which would have to be in memory where the answers meet.
+        // SAFETY: the caller's; the start of a panel.
+        unsafe {
+            let panel = b.values.as_ptr().add(block * b.stride);
+            match (b.depth > STRETCH, b.pairs && n < width) {
+                (false, false) => tiles_of_rows::<S, F, O, V, M, false, false>(
+                    simd, a, rows, panel, epilogue, out,
+                ),
+                (true, false) => {
+                    tiles_of_rows::<S, F, O, V, M, true, false>(simd, a, rows, panel, epilogue, out)
+                }
+                (false, true) => {
+                    tiles_of_rows::<S, F, O, V, M, false, true>(simd, a, rows, panel, epilogue, out)
+                }
+                (true, true) => {
+                    tiles_of_rows::<S, F, O, V, M, true, true>(simd, a, rows, panel, epilogue, out)
+                }
+            }
         }
     }
 }
 
-/// `LONG`: whether the rows are longer than [`STRETCH`].
+/// Those of one panel, which the first `n` columns of `out` come from. `LONG`: whether rows may be longer
+/// than [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two.
 ///
 /// # Safety
 /// See [`products_of_rows`].
@@ -153,65 +187,40 @@ unsafe fn tiles_of_rows<
     const V: usize,
     const M: usize,
     const LONG: bool,
+    const PAIRS: bool,
 >(
     simd: S,
-    a: &[F],
+    a: *const F,
     rows: &[Rows<'_>],
-    b: Panels<'_, F>,
+    panel: *const F,
     epilogue: Epilogue<'_>,
-    (out, first): (&mut [O], usize),
+    (out, n): (*mut O, usize),
 ) {
-    let width = V * S::LANES;
-    // No target is before `first`.
-    let (a, out) = (a.as_ptr(), out.as_mut_ptr().wrapping_sub(first));
-    for block in 0..b.columns.div_ceil(width) {
-        let start = block * width;
-        let n = width.min(b.columns - start);
-        // SAFETY: the start of a panel.
-        let panel = unsafe { b.values.as_ptr().add(block * b.stride) };
-        let bias = epilogue.bias.map(|bias| &bias[start..start + n]);
-        for rows in rows {
-            let (starts, targets) = (rows.starts.at(), rows.targets.at());
-            for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
-                // A tile at the end repeats its last row, and does not store it again.
-                let starts: [usize; M] = match starts.try_into() {
-                    Ok(starts) => starts,
-                    Err(_) => std::array::from_fn(|m| starts[m.min(starts.len() - 1)]),
-                };
-                let mut at = [a; M];
-                for m in 0..M {
-                    // SAFETY: a row of `a`.
-                    at[m] = unsafe { a.add(starts[m]) };
-                }
-                // SAFETY: the runs of these rows, and the rows of a panel that they meet.
-                let tile = unsafe { tile_of_rows::<S, F, V, M, LONG>(simd, at, rows.runs, panel) };
-                let whole: Result<&[usize; M], _> = targets.try_into();
-                if let (Ok(targets), true) = (whole, n == width) {
-                    // SAFETY: the columns of a whole panel of `M` rows of the output.
-                    unsafe {
-                        store_tile(simd, tile, out.wrapping_add(start), targets, bias, epilogue)
-                    };
-                    continue;
-                }
-                // Only these are asked for by a number that is not known before: a tile that is has to
-                // be in memory from the start.
-                const { assert!(M * V * S::LANES <= MAX_TILE) };
-                let mut values = [0.0; MAX_TILE];
-                for m in 0..M {
-                    for v in 0..V {
-                        let at = m * width + v * S::LANES;
-                        // SAFETY: a vector of a whole tile.
-                        unsafe { simd.store(values.as_mut_ptr().add(at), tile[m][v]) };
-                    }
-                }
-                for (values, &target) in values.chunks_exact(width).zip(targets) {
-                    // SAFETY: columns `start..start + n` of a row of the output.
-                    unsafe {
-                        let to = out.wrapping_add(target + start);
-                        store_row(simd, values, to, n, bias, epilogue);
-                    }
-                }
+    for rows in rows {
+        let (starts, targets) = (rows.starts.at(), rows.targets.at());
+        for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
+            // A tile at the end repeats its last row, and does not store it again.
+            let starts: [usize; M] = match starts.try_into() {
+                Ok(starts) => starts,
+                Err(_) => std::array::from_fn(|m| starts[m.min(starts.len() - 1)]),
+            };
+            let mut at = [a; M];
+            for m in 0..M {
+                // SAFETY: a row of `a`.
+                at[m] = unsafe { a.add(starts[m]) };
             }
+            // SAFETY: the runs of these rows, and the rows of a panel that they meet.
+            let tile = unsafe {
+                if PAIRS {
+                    let of_pairs =
+                        tile_of_rows::<S, F, 3, M, LONG, true>(simd, at, rows.runs, panel);
+                    shared(simd, of_pairs)
+                } else {
+                    tile_of_rows::<S, F, V, M, LONG, false>(simd, at, rows.runs, panel)
+                }
+            };
+            // SAFETY: `n` columns of these rows of the output.
+            unsafe { store::<S, O, V, M, PAIRS>(simd, tile, (out, n), targets, epilogue) };
         }
     }
 }
@@ -219,7 +228,14 @@ unsafe fn tiles_of_rows<
 /// # Safety
 /// `a`: the starts of rows whose runs are there; `b`: the rows of a panel that they meet.
 #[inline(always)]
-unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize, const LONG: bool>(
+unsafe fn tile_of_rows<
+    S: Simd,
+    F: Factor,
+    const V: usize,
+    const M: usize,
+    const LONG: bool,
+    const PAIRS: bool,
+>(
     simd: S,
     mut a: [*const F; M],
     runs: Runs,
@@ -227,7 +243,7 @@ unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize, const
 ) -> [[S::V; V]; M] {
     let zeros = [[simd.splat(0.0); V]; M];
     let (mut total, mut tile, mut n) = (zeros, zeros, 0);
-    let width = V * S::LANES;
+    let width = if PAIRS { 2 } else { V } * S::LANES;
     let mut b = b.wrapping_add(runs.first * width);
     for _ in 0..runs.n {
         if LONG {
@@ -245,13 +261,13 @@ unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize, const
                 // SAFETY: values `range` of each row's run, and the rows of the panel that they meet.
                 unsafe {
                     let b = b.add(start * width);
-                    tile = sum_stretch::<S, F, V, M>(simd, a, range, b, tile);
+                    tile = sum_stretch::<S, F, V, M, PAIRS>(simd, a, range, b, tile);
                 }
             }
         } else {
             // Without a second set of sums, which would not fit into the registers.
             // SAFETY: each row's run, and the rows of the panel that it meets.
-            unsafe { tile = sum_stretch::<S, F, V, M>(simd, a, 0..runs.len, b, tile) };
+            unsafe { tile = sum_stretch::<S, F, V, M, PAIRS>(simd, a, 0..runs.len, b, tile) };
         }
         // Behind the last run neither is looked at.
         b = b.wrapping_add(runs.panel_distance * width);
@@ -269,146 +285,59 @@ unsafe fn tile_of_rows<S: Simd, F: Factor, const V: usize, const M: usize, const
     tile
 }
 
-/// `tile` and the products of the values `range` of each row with as many rows of a panel.
+/// `tile` and the products of the values `range` of each row with as many rows of a panel. `PAIRS`: of two
+/// values at a time, whose lanes are side by side.
 ///
 /// # Safety
 /// The values and the rows are there.
 #[inline(always)]
-unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize>(
+unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize, const PAIRS: bool>(
     simd: S,
     a: [*const F; M],
     range: Range<usize>,
     mut b: *const F,
     mut tile: [[S::V; V]; M],
 ) -> [[S::V; V]; M] {
-    for k in range {
-        // SAFETY: the next row of the panel, value `k` of each row.
+    let (step, row_len) = if PAIRS { (2, 4 * S::LANES) } else { (1, V * S::LANES) };
+    let mut k = range.start;
+    while k < range.end {
+        // SAFETY: the next row of the panel, value `k` of each row; or two of both.
         unsafe {
             let mut row = [simd.splat(0.0); V];
             for v in 0..V {
                 row[v] = simd.load(b.add(v * S::LANES).cast());
             }
             for m in 0..M {
-                let a = simd.splat(*a[m].add(k).cast());
+                let a = a[m].add(k).cast();
+                let a = if PAIRS { simd.splat_two(a) } else { simd.splat(*a) };
                 for v in 0..V {
                     tile[m][v] = F::mul_add(simd, a, row[v], tile[m][v]);
                 }
             }
-            b = b.add(V * S::LANES);
+            b = b.add(row_len);
         }
+        k += step;
     }
     tile
 }
 
-/// Values of a tile at most: 8 rows of two vectors of 16.
-const MAX_TILE: usize = 256;
+/// The sums of a tile whose lanes are for two rows of a panel each. Its rows share second vectors two by
+/// two, which the second one has.
+#[inline(always)]
+fn shared<S: Simd, const V: usize, const M: usize>(
+    simd: S,
+    tile: [[S::V; 3]; M],
+) -> [[S::V; V]; M] {
+    let mut sums = [[simd.splat(0.0); V]; M];
+    for m in 0..M {
+        sums[m][0] = simd.sums_of_two(tile[m][0], tile[m][1]);
+        if m % 2 == 1 {
+            sums[m][1] = simd.sums_of_two(tile[m - 1][2], tile[m][2]);
+        }
+    }
+    sums
+}
 
 /// Products that are summed one after the other before the sum joins those of other stretches: a
 /// sum of thousands would otherwise lose a digit to rounding.
 const STRETCH: usize = 128;
-
-/// Writes a whole tile, its rows to `targets` from `out`. Each step of the epilogue is done to all of
-/// it, without a question in between, so that it goes from its registers to memory.
-///
-/// # Safety
-/// A row of a panel from each target, writable, and of the bias.
-#[inline(always)]
-unsafe fn store_tile<S: Simd, O: Element, const V: usize, const M: usize>(
-    simd: S,
-    mut tile: [[S::V; V]; M],
-    out: *mut O,
-    targets: &[usize; M],
-    bias: Option<&[f32]>,
-    epilogue: Epilogue<'_>,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        if epilogue.accumulate {
-            for m in 0..M {
-                for v in 0..V {
-                    let there = O::load(simd, out.wrapping_add(targets[m] + v * S::LANES));
-                    tile[m][v] = simd.add(tile[m][v], there);
-                }
-            }
-        }
-        if let Some(bias) = bias {
-            for v in 0..V {
-                let bias = simd.load(bias.as_ptr().add(v * S::LANES));
-                for m in 0..M {
-                    tile[m][v] = simd.add(tile[m][v], bias);
-                }
-            }
-        }
-        if epilogue.relu {
-            for m in 0..M {
-                for v in 0..V {
-                    tile[m][v] = simd.relu(tile[m][v]);
-                }
-            }
-        }
-        for m in 0..M {
-            for v in 0..V {
-                O::store(simd, out.wrapping_add(targets[m] + v * S::LANES), tile[m][v]);
-            }
-        }
-    }
-}
-
-/// Writes the first `n` columns of one row of a tile, whose `values` are in memory: in vectors, in
-/// eights, and the last ones singly.
-///
-/// # Safety
-/// `to`: `n` values, writable; as many values and a bias.
-#[inline(always)]
-unsafe fn store_row<S: Simd, O: Element>(
-    simd: S,
-    values: &[f32],
-    to: *mut O,
-    n: usize,
-    bias: Option<&[f32]>,
-    epilogue: Epilogue<'_>,
-) {
-    let mut at = 0;
-    // SAFETY: the caller's; a vector of each is left.
-    unsafe {
-        while at + S::LANES <= n {
-            store_vector(simd, at, values, to, bias, epilogue);
-            at += S::LANES;
-        }
-        while at + S::Eight::LANES <= n {
-            store_vector(simd.eight(), at, values, to, bias, epilogue);
-            at += S::Eight::LANES;
-        }
-        while at < n {
-            store_vector(Lane, at, values, to, bias, epilogue);
-            at += 1;
-        }
-    }
-}
-
-/// # Safety
-/// A vector from `at` of each: values, a writable output, and a bias.
-#[inline(always)]
-unsafe fn store_vector<S: Simd, O: Element>(
-    simd: S,
-    at: usize,
-    values: &[f32],
-    to: *mut O,
-    bias: Option<&[f32]>,
-    epilogue: Epilogue<'_>,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut value = simd.load(values.as_ptr().add(at));
-        if epilogue.accumulate {
-            value = simd.add(value, O::load(simd, to.add(at)));
-        }
-        if let Some(bias) = bias {
-            value = simd.add(value, simd.load(bias.as_ptr().add(at)));
-        }
-        if epilogue.relu {
-            value = simd.relu(value);
-        }
-        O::store(simd, to.add(at), value);
-    }
-}

@@ -30,6 +30,11 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         let mut panels = vec![E::Factor::default(); panels_len(isa, n_factors, columns)];
         let row = |row: usize| b_stored.get(row * columns..(row + 1) * columns);
         pack_panels(isa, (n_factors, columns), row, &mut panels);
+        // By twos where the depth, and that of each run, allows it.
+        let pairs = n_factors.is_multiple_of(4) && pairs_fit(isa, columns);
+        if pairs {
+            pair_rows(isa, (n_factors, columns), &mut panels);
+        }
         let mut out = vec![9.0; rows * columns];
         let starts: Vec<usize> = (0..rows).map(|row| row * stride / E::Factor::VALUES).collect();
         // In two runs where the depth allows it.
@@ -51,6 +56,7 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             stride: n_factors * panel_width(isa, columns),
             depth: n_factors,
             columns,
+            pairs,
         };
         products_of_rows(isa, (factors(&stored), &left), right, Epilogue::default(), (&mut out, 3));
         for row in 0..rows {

@@ -136,6 +136,23 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    unsafe fn splat_two(self, from: *const f32) -> Self::V {
+        // SAFETY: see `splat`; the caller's: 8 readable bytes.
+        unsafe { _mm512_castpd_ps(_mm512_set1_pd(from.cast::<f64>().read_unaligned())) }
+    }
+
+    #[inline(always)]
+    fn sums_of_two(self, a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            let [first, second] = [even, odd].map(|at| _mm512_permutex2var_ps(a, at, b));
+            _mm512_add_ps(first, second)
+        }
+    }
+
+    #[inline(always)]
     fn pow2(self, n: Self::V) -> Self::V {
         // SAFETY: see `splat`.
         unsafe {

@@ -9,7 +9,8 @@ use super::window::Window;
 use crate::conv::{Conv2d, Epilogue};
 use crate::element::Element;
 use crate::gemm::{
-    self, Panels, PlaceTable, Rows, Runs, pack_panels, panel_width, panels_len, products_of_rows,
+    self, Panels, PlaceTable, Rows, Runs, pack_panels, pair_rows, pairs_fit, panel_width,
+    panels_len, products_of_rows,
 };
 use crate::isa::Isa;
 
@@ -29,6 +30,8 @@ pub(super) struct Part {
     regions: Vec<Region>,
     /// Factors of one group's packed weights.
     packed_len: usize,
+    /// Whether their last panel has its rows two by two.
+    pairs: bool,
 }
 
 /// Pixels of a grid whose windows are cut off by the same edges, of as many images as a task has.
@@ -66,7 +69,10 @@ impl Part {
     ) -> Self {
         let packed_len = panels_len(isa, window.depth::<E>(), out_channels);
         let taps = window.taps(conv.kernel_width);
-        let mut part = Self { window, taps, regions: Vec::new(), packed_len };
+        // Runs are made of whole pixels.
+        let even = window.factors::<E>(1).is_multiple_of(2);
+        let pairs = even && pairs_fit(isa, out_channels);
+        let mut part = Self { window, taps, regions: Vec::new(), packed_len, pairs };
         let (images, window) = (part.images_of(TASK_PIXELS), &part.window);
         let (row_stretches, column_stretches) =
             (window.rows.stretches(), window.columns.stretches());
@@ -121,7 +127,11 @@ impl Part {
             let (tap, channel) = (self.taps[at / whole], at % whole);
             (channel < self.window.channels).then(|| row(channel, tap))
         };
-        pack_panels(isa, (self.window.depth::<E>(), columns), row, packed);
+        let shape = (self.window.depth::<E>(), columns);
+        pack_panels(isa, shape, row, packed);
+        if self.pairs {
+            pair_rows(isa, shape, packed);
+        }
     }
 
     /// One group's weights as the right matrix of a product.
@@ -131,8 +141,8 @@ impl Part {
         packed: &'a [E::Factor],
         columns: usize,
     ) -> Panels<'a, E::Factor> {
-        let depth = self.window.depth::<E>();
-        Panels { values: packed, stride: depth * panel_width(isa, columns), depth, columns }
+        let (depth, pairs) = (self.window.depth::<E>(), self.pairs);
+        Panels { values: packed, stride: depth * panel_width(isa, columns), depth, columns, pairs }
     }
 
     /// What the windows of some rows of the grid see of the channels of a group, times `filters`. `out`

@@ -132,7 +132,7 @@ impl Window {
     }
 
     /// Factors of so many pixels as they are read.
-    fn factors<E: Element>(&self, pixels: usize) -> usize {
+    pub(super) fn factors<E: Element>(&self, pixels: usize) -> usize {
         pixels * self.pixel_len::<E>() / E::Factor::VALUES
     }
 
