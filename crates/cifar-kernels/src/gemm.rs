@@ -6,11 +6,13 @@
 //!
 //! What is multiplied are [`Factor`](crate::factor::Factor)s: values of f32, or pairs of bf16. Depths count factors.
 
+mod ahead;
 mod columns;
 mod panels;
 mod places;
 mod rows;
 
+pub(crate) use ahead::Ahead;
 pub(crate) use columns::{
     Columns, Right, Spans, products_of_columns, sums_at, sums_len, tile_rows,
 };

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use crate::buffer::with_scratch;
 use crate::gemm::{
-    Columns, Epilogue, Panels, Places, Right, Rows, Runs, pack_panels, panel_width, panels_len,
-    products_of_columns, products_of_rows, sums_at, sums_len,
+    Ahead, Columns, Epilogue, Panels, Places, Right, Rows, Runs, pack_panels, panel_width,
+    panels_len, products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
 use crate::layout::transpose;
@@ -118,7 +118,7 @@ fn right_of_diagonal(
                 let depth = tall.len() / columns;
                 let starts = Places::new(&starts[..depth]);
                 let offsets = Places::new(&offsets[..n_rows]);
-                let a = Columns { a: &*own, starts, offsets, spans: None };
+                let a = Columns { a: &*own, starts, offsets, spans: None, ahead: Ahead::default() };
                 let panels = Right::Panels(&panels[skipped * depth * width..]);
                 products_of_columns(isa, a, panels, n_columns, at > 0, sums);
             }

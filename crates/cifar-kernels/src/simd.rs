@@ -54,6 +54,8 @@ pub trait Simd: Copy {
     fn if_above(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
     /// `v` where `x` and `y` have the same bits, else 0.
     fn where_same(self, x: Self::V, y: Self::V, v: Self::V) -> Self::V;
+    /// Has the cache line at an address, whatever is there, brought to the second-level cache.
+    fn fetch(self, _address: usize) {}
     /// Two values by turns.
     ///
     /// # Safety

@@ -14,7 +14,7 @@ use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, Panels, Places, Right, Rows, Runs, depth_of, panel_width, panels_len,
+    self, Ahead, Columns, Panels, Places, Right, Rows, Runs, depth_of, panel_width, panels_len,
     products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
@@ -288,7 +288,13 @@ fn weight_gradient_tiles<E: Element, const TILE: usize, const OUT: usize>(
                 let starts = Places::new(&starts[..depth]);
                 for (f, products) in products.chunks_exact_mut(frequency).enumerate() {
                     let m = Right::Panels(&m[f * m_stride..][..panels_len(isa, depth, k)]);
-                    let v = Columns { a: &v[f * v_stride..], starts, offsets, spans: None };
+                    let v = Columns {
+                        a: &v[f * v_stride..],
+                        starts,
+                        offsets,
+                        spans: None,
+                        ahead: Ahead::default(),
+                    };
                     products_of_columns(isa, v, m, k, first > 0, products);
                 }
             }

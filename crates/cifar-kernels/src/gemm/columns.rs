@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::Places;
 use super::panels::{lanes, panel_width, panels_len};
+use super::{Ahead, Places};
 use crate::factor::Factor;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
@@ -45,6 +45,8 @@ pub(crate) struct Columns<'a, F> {
     pub(crate) offsets: Places<'a>,
     /// The rows that are summed, where others have only zeros for some rows of the sums.
     pub(crate) spans: Option<Spans<'a>>,
+    /// What is multiplied next.
+    pub(crate) ahead: Ahead,
 }
 
 /// The rows of a left matrix that each tile of the sums is made of.
@@ -76,7 +78,7 @@ pub(crate) fn products_of_columns<F: Factor>(
     add: bool,
     sums: &mut [f32],
 ) {
-    let Columns { a: factors, starts, offsets, spans } = a;
+    let Columns { a: factors, starts, offsets, spans, .. } = a;
     assert_eq!(sums.len(), sums_len(isa, offsets.len(), columns), "product: the sums do not fit");
     let (width, n_values) = (panel_width(isa, columns), panels_len(isa, starts.len(), columns));
     // From a panel to the next, and from a row to the next.
@@ -130,11 +132,13 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
 ) {
     let (width, depth) = (V * S::LANES, a.starts.len());
     let (rows, blocks) = (a.offsets.len(), columns.div_ceil(width));
+    let tiles = rows.div_ceil(M);
+    let shares = a.ahead.shares(blocks * tiles, depth);
     let (starts, places) = (a.starts.at(), a.offsets.at());
     let whole = 0..depth;
     let all = std::slice::from_ref(&whole);
     for block in 0..blocks {
-        for tile in 0..rows.div_ceil(M) {
+        for tile in 0..tiles {
             // Rows beyond the last repeat it; their sums are not looked at.
             let mut offsets = [0; M];
             for m in 0..M {
@@ -142,20 +146,27 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
             }
             let spans = a.spans.map_or(all, |spans| &spans.lists[spans.of_tile[tile]]);
             let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
+            let ahead = (shares.start(block * tiles + tile), shares.step);
             // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
                 let b = (b.as_ptr().add(block * panel_stride), row_stride);
                 let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
                 let a = (a.a.as_ptr(), starts, spans);
                 if side_by_side {
-                    tile_of_columns::<S, F, V, M, true>(simd, a, offsets, b, add, sums);
+                    tile_of_columns::<S, F, V, M, true>(simd, a, offsets, b, ahead, add, sums);
+                } else if rows - tile * M <= FEW {
+                    let offsets = std::array::from_fn(|m| offsets[m.min(M - 1)]);
+                    tile_of_columns::<S, F, V, FEW, false>(simd, a, offsets, b, ahead, add, sums);
                 } else {
-                    tile_of_columns::<S, F, V, M, false>(simd, a, offsets, b, add, sums);
+                    tile_of_columns::<S, F, V, M, false>(simd, a, offsets, b, ahead, add, sums);
                 }
             }
         }
     }
 }
+
+/// Rows of a last tile that are worked on by themselves, if these are all.
+const FEW: usize = 4;
 
 /// # Safety
 /// `a`: from each start the factors at `offsets`, which run on one by one where `NEAR`; `b`: as
@@ -166,18 +177,22 @@ unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, co
     (a, starts, spans): (*const F, &[usize], &[Range<usize>]),
     offsets: [usize; M],
     (b, row_stride): (*const F, usize),
+    (mut ahead, step): (usize, usize),
     add: bool,
     sums: *mut f32,
 ) {
     let width = V * S::LANES;
     let mut tile = [[simd.splat(0.0); V]; M];
     for span in spans {
-        for p in span.clone() {
-            // SAFETY: row `p` of both.
+        // Few things to keep in mind for each step: there are as many offsets as other registers.
+        let mut b = b.wrapping_add(span.start * row_stride);
+        // SAFETY: the starts of the rows of a span.
+        for start in unsafe { starts.get_unchecked(span.clone()) } {
+            simd.fetch(ahead);
+            ahead = ahead.wrapping_add(step);
+            // SAFETY: a row of both.
             unsafe {
-                let start = *starts.get_unchecked(p);
-                let (a, b) =
-                    (a.add(start + if NEAR { offsets[0] } else { 0 }), b.add(p * row_stride));
+                let a = a.add(start + if NEAR { offsets[0] } else { 0 });
                 let mut row = [simd.splat(0.0); V];
                 for v in 0..V {
                     row[v] = simd.load(b.add(v * S::LANES).cast());
@@ -189,6 +204,8 @@ unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, co
                     }
                 }
             }
+            // Behind the last row it is not looked at.
+            b = b.wrapping_add(row_stride);
         }
     }
     for (m, row) in tile.into_iter().enumerate() {

@@ -14,7 +14,7 @@ use crate::simd::{Simd, per_isa};
 
 mod store;
 
-use store::store;
+use store::{MAX_LANES, store};
 
 /// What is done to a product on its way to memory, in this order: add what is there, add the
 /// bias, ReLU.
@@ -149,14 +149,22 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     for block in 0..b.columns.div_ceil(width) {
         let start = block * width;
         let n = width.min(b.columns - start);
-        let bias = epilogue.bias.map(|bias| &bias[start..start + n]);
+        let pairs = b.pairs && n < width;
+        let mut room = [0.0; 2 * MAX_LANES];
+        let bias = epilogue.bias.map(|bias| {
+            room[..n].copy_from_slice(&bias[start..start + n]);
+            if pairs {
+                room.copy_within(S::LANES..n, n);
+            }
+            &room[..]
+        });
         let epilogue = Epilogue { bias, ..epilogue };
         let out = (out.wrapping_add(start), n);
         // Asked once and not for each tile, which would have to be in memory where the answers meet.
         // SAFETY: the caller's; the start of a panel.
         unsafe {
             let panel = b.values.as_ptr().add(block * b.stride);
-            match (b.depth > STRETCH, b.pairs && n < width) {
+            match (b.depth > STRETCH, pairs) {
                 (false, false) => tiles_of_rows::<S, F, O, V, M, false, false>(
                     simd, a, rows, panel, epilogue, out,
                 ),

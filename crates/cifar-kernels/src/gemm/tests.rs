@@ -93,7 +93,7 @@ fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
         let starts: Vec<usize> = (0..n_factors).map(|p| p * stride).collect();
         let (starts, offsets) = (Places::new(&starts), Places::new(&offsets));
         for add in [false, true] {
-            let left = Columns { a: &left, starts, offsets, spans: None };
+            let left = Columns { a: &left, starts, offsets, spans: None, ahead: Ahead::default() };
             let right = Right::Panels(&panels);
             products_of_columns(isa, left, right, columns, add, &mut sums);
         }

@@ -130,6 +130,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn fetch(self, address: usize) {
+        // SAFETY: see `splat`; no address is wrong.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::without_provenance(address)) }
+    }
+
+    #[inline(always)]
     unsafe fn splat_two(self, from: *const f32) -> Self::V {
         // SAFETY: see `splat`; the caller's: 8 readable bytes.
         unsafe { _mm256_castpd_ps(_mm256_set1_pd(from.cast::<f64>().read_unaligned())) }

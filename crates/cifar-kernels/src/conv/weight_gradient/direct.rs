@@ -10,7 +10,8 @@ use crate::conv::Conv2d;
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Columns, PlaceTable, Right, pack_panels, panel_width, panels_len, products_of_columns,
+    self, Ahead, Columns, PlaceTable, Right, join_rows, pack_panels, panel_width, panels_len,
+    products_of_columns,
 };
 use crate::isa::Isa;
 
@@ -18,8 +19,9 @@ use crate::isa::Isa;
 /// second-level cache. The more, the rarer the sums travel through memory.
 const FACTORS: usize = 128 * 1024;
 
-/// Most pixels that are multiplied at a time.
-const MAX_PIXELS: usize = 256;
+/// Most pixels that are multiplied at a time: what a panel has of them then stays in the nearest cache, also
+/// where rows of several panels lie one behind the other and reach only some of its sets.
+const MAX_PIXELS: usize = 128;
 
 /// What all parts of a batch and all groups have in common. For bf16 a factor is made of the values that
 /// two images have at the same place.
@@ -93,7 +95,8 @@ impl Sums {
         let (conv, n_values) = (&self.conv, E::Factor::VALUES);
         let images = n_values * self.n_factors;
         let mut add = false;
-        for (x, dy) in x.chunks(images * conv.in_len()).zip(dy.chunks(images * conv.out_len())) {
+        for (at, x) in x.chunks(images * conv.in_len()).enumerate() {
+            let dy = &dy[at * images * conv.out_len()..];
             let n_factors = (x.len() / conv.in_len()).div_ceil(n_values);
             self.frame.with(isa, group, x, |a| {
                 self.blocks.with(a, |a| {
@@ -102,6 +105,19 @@ impl Sums {
             });
             add = true;
         }
+    }
+
+    /// What is read behind a part of the gradients `dy`: the next part of the same images, or the first of
+    /// the next ones.
+    fn ahead<E: Element>(&self, n_factors: usize, part: &Range<usize>, dy: &[E]) -> Ahead {
+        let (k, distance) = (self.conv.out_channels, n_factors * self.conv.out_len());
+        let last = part.end >= self.starts.all().len();
+        let next = if last { E::Factor::VALUES * distance } else { part.end * k };
+        let values = |value: usize| {
+            let start = (next + value * distance).min(dy.len());
+            &dy[start..dy.len().min(start + self.at_a_time * k)]
+        };
+        Ahead::of([values(0), if E::Factor::VALUES > 1 { values(1) } else { &[] }])
     }
 
     /// Those of the images whose frames are `a`.
@@ -116,10 +132,9 @@ impl Sums {
         let (conv, n_values) = (&self.conv, E::Factor::VALUES);
         let (k, n_pixels) = (conv.out_channels / conv.groups, self.starts.all().len());
         let width = panel_width(isa, k);
-        // Gradients of one panel or two are read where they are. More would share a few sets of the
-        // nearest cache.
-        let one = (n_values, conv.groups, n_factors) == (1, 1, 1);
-        let as_rows = one && [width, 2 * width].contains(&k);
+        // Gradients of one panel or two stay row by row; in f32 where they are. More would share a few sets
+        // of the nearest cache.
+        let as_rows = (conv.groups, n_factors) == (1, 1) && [width, 2 * width].contains(&k);
         let mut room = [0; MAX_PIXELS];
         let distance = self.blocks.start(self.frame.len());
         let all = self.starts.all().repeated(n_factors, distance, &mut room);
@@ -134,10 +149,17 @@ impl Sums {
                     starts: all.part(part.clone()),
                     offsets: self.offsets.all(),
                     spans: seen.map(|(seen, lists)| seen.spans(lists)),
+                    ahead: self.ahead(n_factors, &part, dy),
                 };
-                if as_rows {
-                    let dy = Right::Rows(factors(&dy[part.start * k..part.end * k]));
-                    products_of_columns(isa, a, dy, k, add, sums);
+                let of_image = part.start * k..part.end * k;
+                let right = if as_rows && n_values == 1 {
+                    Right::Rows(factors(&dy[of_image]))
+                } else if as_rows {
+                    let panels = &mut panels[..of_image.len()];
+                    let second =
+                        dy.get(conv.out_len() + of_image.start..conv.out_len() + of_image.end);
+                    join_rows(isa, &dy[of_image], second, panels);
+                    Right::Rows(panels)
                 } else {
                     let row = |r: usize| {
                         let (at, value) = (part.start + r / n_values, r % n_values);
@@ -149,8 +171,9 @@ impl Sums {
                     };
                     let panels = &mut panels[..panels_len(isa, part.len(), k)];
                     pack_panels(isa, (part.len(), k), row, panels);
-                    products_of_columns(isa, a, Right::Panels(panels), k, add, sums);
-                }
+                    Right::Panels(panels)
+                };
+                products_of_columns(isa, a, right, k, add, sums);
                 add = true;
             }
         });

@@ -8,7 +8,7 @@ use crate::element::Element;
 use crate::simd::{Lane, Simd};
 
 /// Values of a vector, and of a tile, at most: 8 rows of two vectors.
-const MAX_LANES: usize = 16;
+pub(super) const MAX_LANES: usize = 16;
 const MAX_TILE: usize = 8 * 2 * MAX_LANES;
 
 /// Writes the first `n` columns of a tile's rows to `targets` from `out`. A tile has more rows than
@@ -91,13 +91,8 @@ unsafe fn store_whole<S: Simd, O: Element, const V: usize, const M: usize, const
             }
         }
         if let Some(bias) = epilogue.bias {
-            let mut row = [0.0; 2 * MAX_LANES];
-            row[..n].copy_from_slice(bias);
-            if PAIRS {
-                row.copy_within(S::LANES..n, n);
-            }
             for v in 0..V {
-                let bias = simd.load(row.as_ptr().add(v * S::LANES));
+                let bias = simd.load(bias.as_ptr().add(v * S::LANES));
                 for m in 0..M {
                     tile[m][v] = simd.add(tile[m][v], bias);
                 }
