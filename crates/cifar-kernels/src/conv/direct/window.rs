@@ -17,7 +17,13 @@ pub(super) struct Window {
     all_channels: usize,
     /// Those it sees: of one group.
     pub(super) channels: usize,
+    /// Pixels of zeros that are put around the image.
+    border: usize,
 }
+
+/// Channels of a picture at most. With zeros put around it, no window is cut off at an edge: its few values
+/// are copied sooner than those windows are multiplied by themselves.
+const PICTURE: usize = 4;
 
 /// One direction of the windows.
 #[derive(Debug, Clone)]
@@ -91,18 +97,20 @@ impl Axis {
 impl Window {
     /// What the forward pass sees for the first group: the grid is the result.
     pub(super) fn forward(conv: &Conv2d) -> Self {
+        let border = if conv.in_channels <= PICTURE { conv.padding } else { 0 };
         let axis = |kernel: usize, grid: usize, image: usize| Axis {
-            first: -(conv.padding as isize),
+            first: border as isize - conv.padding as isize,
             taps: (0..kernel).collect(),
             stride: conv.stride,
             grid,
-            image,
+            image: image + 2 * border,
         };
         Self {
             rows: axis(conv.kernel_height, conv.out_height(), conv.height),
             columns: axis(conv.kernel_width, conv.out_width(), conv.width),
             all_channels: conv.in_channels,
             channels: conv.in_channels / conv.groups,
+            border,
         }
     }
 
@@ -117,6 +125,7 @@ impl Window {
             columns: axis(phase.1, conv.kernel_width, (conv.width, conv.out_width())),
             all_channels: conv.out_channels,
             channels: conv.out_channels / conv.groups,
+            border: 0,
         }
     }
 
@@ -149,32 +158,52 @@ impl Window {
         images: &[E],
         f: impl FnOnce(&[E::Factor]) -> R,
     ) -> R {
-        let len = self.pixel_len::<E>();
+        let (len, border) = (self.pixel_len::<E>(), self.border);
         let aligned = images.as_ptr().align_offset(align_of::<E::Factor>()) == 0;
-        if (self.channels, len) == (self.all_channels, self.all_channels) && aligned {
+        let as_they_are = (self.channels, len, border) == (self.all_channels, self.all_channels, 0);
+        if as_they_are && aligned {
             return f(factors(images));
         }
-        let n_pixels = images.len() / self.all_channels;
-        with_scratch(n_pixels * len, |pixels: &mut [E]| {
-            if (self.channels, self.all_channels, len) == (3, 3, 4) {
-                // Pictures: no call for each pixel.
-                let each = pixels.as_chunks_mut().0.iter_mut().zip(images.as_chunks().0);
-                each.for_each(|(pixel, &[r, g, b])| *pixel = [r, g, b, E::default()]);
-                return f(factors(pixels));
+        let (image_len, row_len) = (self.image_len(), self.columns.image * len);
+        let frame_len = self.rows.image * row_len;
+        with_scratch(images.len() / image_len * frame_len, |pixels: &mut [E]| {
+            if border > 0 {
+                pixels.fill(E::default());
             }
-            let each = pixels.chunks_exact_mut(len).zip(images.chunks_exact(self.all_channels));
-            for (pixel, from) in each {
-                let (seen, beyond) = pixel.split_at_mut(self.channels);
-                seen.copy_from_slice(&from[group * self.channels..][..self.channels]);
-                beyond.fill(E::default());
+            let frames = pixels.chunks_exact_mut(frame_len).zip(images.chunks_exact(image_len));
+            for (frame, image) in frames {
+                let frame = &mut frame[border * (row_len + len)..];
+                let rows = image.chunks_exact(image_len / (self.rows.image - 2 * border));
+                for (row, to) in rows.zip(frame.chunks_mut(row_len)) {
+                    self.copy_pixels(group, row, to);
+                }
             }
             f(factors(pixels))
         })
     }
 
+    /// Copies the channels of one group.
+    fn copy_pixels<E: Element>(&self, group: usize, from: &[E], to: &mut [E]) {
+        let (all, len) = (self.all_channels, self.pixel_len::<E>());
+        if (self.channels, len) == (all, all) {
+            return to[..from.len()].copy_from_slice(from);
+        }
+        if (self.channels, all, len) == (3, 3, 4) {
+            // Pictures: no call for each pixel.
+            let each = to.as_chunks_mut().0.iter_mut().zip(from.as_chunks().0);
+            return each.for_each(|(pixel, &[r, g, b])| *pixel = [r, g, b, E::default()]);
+        }
+        for (pixel, from) in to.chunks_exact_mut(len).zip(from.chunks_exact(all)) {
+            let (seen, beyond) = pixel.split_at_mut(self.channels);
+            seen.copy_from_slice(&from[group * self.channels..][..self.channels]);
+            beyond.fill(E::default());
+        }
+    }
+
     /// Values of an image.
     pub(super) fn image_len(&self) -> usize {
-        self.rows.image * self.columns.image * self.all_channels
+        let inside = |axis: &Axis| axis.image - 2 * self.border;
+        inside(&self.rows) * inside(&self.columns) * self.all_channels
     }
 
     /// Where what is seen of an image begins among the factors of all pixels, from the grid's pixel in

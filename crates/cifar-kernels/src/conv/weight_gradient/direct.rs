@@ -19,9 +19,12 @@ use crate::isa::Isa;
 /// second-level cache. The more, the rarer the sums travel through memory.
 const FACTORS: usize = 128 * 1024;
 
-/// Most pixels that are multiplied at a time: what a panel has of them then stays in the nearest cache, also
-/// where rows of several panels lie one behind the other and reach only some of its sets.
-const MAX_PIXELS: usize = 128;
+/// Factors of a panel that are multiplied at a time: they stay in the nearest cache, also where rows of
+/// several panels lie one behind the other and reach only some of its sets.
+const PANEL_FACTORS: usize = 4096;
+
+/// Most pixels that are multiplied at a time, in panels of the fewest columns.
+const MAX_PIXELS: usize = PANEL_FACTORS / 8;
 
 /// What all parts of a batch and all groups have in common. For bf16 a factor is made of the values that
 /// two images have at the same place.
@@ -47,7 +50,8 @@ impl Sums {
         let frame = Frame::new(conv);
         let (c, k) = (conv.in_channels / conv.groups, conv.out_channels / conv.groups);
         let n_pixels = conv.out_height() * conv.out_width();
-        let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, MAX_PIXELS);
+        let most = PANEL_FACTORS / panel_width(isa, k);
+        let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, most);
         let n_factors = (at_a_time / n_pixels).max(1);
         let blocks = Blocks::new(isa, c, conv.n_taps(), n_factors * frame.len());
         let starts = frame.starts().into_iter().map(|start| blocks.start(start)).collect();

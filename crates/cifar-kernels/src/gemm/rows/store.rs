@@ -3,6 +3,8 @@
 #![expect(unsafe_code, reason = "whole vectors through pointers; see the SAFETY comments")]
 #![expect(clippy::needless_range_loop, reason = "tiles are written down by their indices")]
 
+use std::mem::MaybeUninit;
+
 use super::Epilogue;
 use crate::element::Element;
 use crate::simd::{Lane, Simd};
@@ -41,28 +43,29 @@ pub(super) unsafe fn store<
         };
     }
     // Only these are asked for by a number that is not known before: a tile that is has to be in memory
-    // from the start.
+    // from the start. What is not written is not read, and zeros would be written in every call.
     const { assert!(M * V * S::LANES <= MAX_TILE) };
-    let mut values = [0.0; MAX_TILE];
+    let mut room = MaybeUninit::<[f32; MAX_TILE]>::uninit();
+    let values = room.as_mut_ptr().cast::<f32>();
     // From the last row to the first: where two share a vector, what it has too many is written over.
     for m in (0..M).rev() {
         for v in (0..V).rev() {
             let at = m * width + v * S::LANES;
-            // SAFETY: a vector of a whole tile, or of two rows.
-            unsafe {
-                let mut store = |at| simd.store(values.as_mut_ptr().add(at), tile[m][v]);
-                if !PAIRS || v == 0 {
-                    store(at);
-                } else if m % 2 == 1 {
-                    store(at - S::LANES / 2);
-                    store(at - width);
-                }
+            let store = |at: usize| {
+                // SAFETY: a vector of a whole tile, or of two rows.
+                unsafe { simd.store(values.add(at), tile[m][v]) };
+            };
+            if !PAIRS || v == 0 {
+                store(at);
+            } else if m % 2 == 1 {
+                store(at - S::LANES / 2);
+                store(at - width);
             }
         }
     }
-    for (values, &target) in values.chunks_exact(width).zip(targets) {
-        // SAFETY: `n` columns of a row of the output.
-        unsafe { store_row(simd, values, out.wrapping_add(target), n, epilogue) };
+    for (m, &target) in targets.iter().enumerate() {
+        // SAFETY: `n` columns of a row of the output, and of one of the tile.
+        unsafe { store_row(simd, values.add(m * width), out.wrapping_add(target), n, epilogue) };
     }
 }
 
@@ -142,7 +145,7 @@ unsafe fn store_whole<S: Simd, O: Element, const V: usize, const M: usize, const
 #[inline(always)]
 unsafe fn store_row<S: Simd, O: Element>(
     simd: S,
-    values: &[f32],
+    values: *const f32,
     to: *mut O,
     n: usize,
     epilogue: Epilogue<'_>,
@@ -171,13 +174,13 @@ unsafe fn store_row<S: Simd, O: Element>(
 unsafe fn store_vector<S: Simd, O: Element>(
     simd: S,
     at: usize,
-    values: &[f32],
+    values: *const f32,
     to: *mut O,
     epilogue: Epilogue<'_>,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let mut value = simd.load(values.as_ptr().add(at));
+        let mut value = simd.load(values.add(at));
         if epilogue.accumulate {
             value = simd.add(value, O::load(simd, to.add(at)));
         }
