@@ -123,11 +123,11 @@ impl Conv2d {
             && channels.iter().all(|n| *n >= 16 && n % 8 == 0)
     }
 
-    /// The loops of a pass that sums over `depth` channels where `wanted` is asked for. Winograd's
-    /// algorithm counts as faster if the direct one multiplies at least `least` times as often.
-    fn method<E: Element>(&self, wanted: Algorithm, depth: usize, least: f64) -> Method {
+    /// The loops of a pass where `wanted` is asked for. Winograd's algorithm counts as faster if the
+    /// direct one multiplies at least `least` times as often.
+    fn method<E: Element>(&self, wanted: Algorithm, least: f64) -> Method {
         let wanted = match wanted {
-            Algorithm::Fastest if winograd::pays::<E>(self, depth, least) => Algorithm::Winograd,
+            Algorithm::Fastest if winograd::pays::<E>(self, least) => Algorithm::Winograd,
             wanted => wanted,
         };
         match wanted {
@@ -245,11 +245,7 @@ impl<E: Element> Filters<E> {
     #[inline(never)]
     pub fn new(conv: Conv2d, pass: Pass, algorithm: Algorithm) -> Self {
         conv.check();
-        let depth = match pass {
-            Pass::Forward => conv.in_channels,
-            Pass::InputGradient => conv.out_channels,
-        };
-        let (isa, method) = (Isa::current(), conv.method::<E>(algorithm, depth, LEAST_GAIN));
+        let (isa, method) = (Isa::current(), conv.method::<E>(algorithm, LEAST_GAIN));
         let (loops, packed) = match method {
             Method::Direct => {
                 let plan = direct::Plan::new::<E>(isa, &conv, pass);

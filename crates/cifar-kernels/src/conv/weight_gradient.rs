@@ -50,7 +50,7 @@ pub fn weight_gradient<E: Element>(
     assert_eq!(dweight.len(), conv.weight_len(), "convolution: weights do not fit");
     let isa = Isa::current();
     let one = conv.of_one_group();
-    let method = conv.method::<E>(algorithm, conv.in_channels, LEAST_GAIN);
+    let method = conv.method::<E>(algorithm, LEAST_GAIN);
     let of_group = sums_len(isa, one.n_taps() * one.in_channels, one.out_channels);
     let len = match method {
         Method::Depthwise => depthwise::sums_len(conv),

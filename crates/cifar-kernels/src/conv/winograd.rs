@@ -34,16 +34,15 @@ macro_rules! by_tile {
     };
 }
 
-/// Whether a pass over `conv` that sums over `depth` channels is faster this way than directly, where
-/// that multiplies at least `least` times as often. Measured with AVX-512 at the
-/// shapes of small networks; `docs/benchmarks.md` has the table.
-pub(super) fn pays<E: Element>(conv: &Conv2d, depth: usize, least: f64) -> bool {
-    by_tile!(E, pays_in_tiles(conv, depth, least))
+/// Whether a pass over `conv` is faster this way than directly, where that multiplies at least `least`
+/// times as often. Measured with AVX-512 at the shapes of small networks; `docs/benchmarks.md` has
+/// the table.
+pub(super) fn pays<E: Element>(conv: &Conv2d, least: f64) -> bool {
+    by_tile!(E, pays_in_tiles(conv, least))
 }
 
 fn pays_in_tiles<E: Element, const TILE: usize, const OUT: usize>(
     conv: &Conv2d,
-    depth: usize,
     least: f64,
 ) -> bool {
     let products = Grid::of(conv, OUT).n_tiles() * TILE * TILE;
@@ -51,12 +50,12 @@ fn pays_in_tiles<E: Element, const TILE: usize, const OUT: usize>(
     let directly: usize = results.map(|(rows, columns)| rows.len() * columns.len()).sum();
     // Pairs halve the products of the direct algorithm and leave the transforms as they are.
     conv.winograd_applies()
-        && depth > MIN_DEPTH * (E::Factor::VALUES - 1)
+        && conv.in_channels.min(conv.out_channels) > FEW_CHANNELS * (E::Factor::VALUES - 1)
         && directly as f64 >= least * products as f64
 }
 
-/// Channels of pairs up to which the transforms cost more than they save.
-const MIN_DEPTH: usize = 24;
+/// Channels, on either side, up to which the transforms cost more than they save where values are pairs.
+const FEW_CHANNELS: usize = 24;
 
 /// How the tiles of a convolution are worked on.
 #[derive(Debug, Clone, Copy)]
