@@ -2,7 +2,8 @@
 //! time.
 //!
 //! Both multiply by a matrix packed in *panels*: blocks of [`panel_width`] columns, each block
-//! contiguous from its first row to its last, the last one filled up with zeros.
+//! contiguous from its first row to its last, the last one filled up with zeros. The last one may have its
+//! rows two by two, see [`pair_rows`].
 //!
 //! What is multiplied are [`Factor`](crate::factor::Factor)s: values of f32, or pairs of bf16. Depths count factors.
 

@@ -60,9 +60,24 @@ pub trait Simd: Copy {
     ///
     /// # Safety
     /// `from` points to two readable values; no alignment is needed.
-    unsafe fn splat_two(self, from: *const f32) -> Self::V;
+    unsafe fn splat_two(self, from: *const f32) -> Self::V {
+        // SAFETY: the caller's; room for the vector of any instruction set.
+        unsafe {
+            let two = [*from, *from.add(1)];
+            self.load(std::array::from_fn::<f32, 16, _>(|i| two[i % 2]).as_ptr())
+        }
+    }
     /// The sums of two lanes side by side each: those of `a`, then those of `b`.
-    fn sums_of_two(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sums_of_two(self, a: Self::V, b: Self::V) -> Self::V {
+        let mut lanes = [0.0; 32];
+        // SAFETY: room for two vectors of any instruction set, and for one behind each pair.
+        unsafe {
+            self.store(lanes.as_mut_ptr(), a);
+            self.store(lanes.as_mut_ptr().add(Self::LANES), b);
+            let sums: [f32; 16] = std::array::from_fn(|i| lanes[2 * i] + lanes[2 * i + 1]);
+            self.load(sums.as_ptr())
+        }
+    }
     /// `2^n` for whole `n` in `-126..=127`; anything for others.
     fn pow2(self, n: Self::V) -> Self::V;
     /// As [`Simd::load`], of bf16.
@@ -161,3 +176,45 @@ macro_rules! per_isa {
     };
 }
 pub(crate) use per_isa;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Isa;
+
+    per_isa! {
+        unsafe fn two_by_two(values: &[f32; 32], turns: &mut [f32; 16], sums: &mut [f32; 16]) = two_by_two_body
+    }
+
+    /// The first two by turns, and the sums of all.
+    #[inline(always)]
+    unsafe fn two_by_two_body<S: Simd, const M: usize>(
+        s: S,
+        values: &[f32; 32],
+        turns: &mut [f32; 16],
+        sums: &mut [f32; 16],
+    ) {
+        for at in (0..16).step_by(S::LANES) {
+            // SAFETY: a vector of each result, and two of the values.
+            unsafe {
+                s.store(turns.as_mut_ptr().add(at), s.splat_two(values.as_ptr()));
+                let [a, b] = [0, S::LANES].map(|next| s.load(values.as_ptr().add(2 * at + next)));
+                s.store(sums.as_mut_ptr().add(at), s.sums_of_two(a, b));
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_side_by_side() {
+        let values: [f32; 32] = std::array::from_fn(|i| (i * i) as f32);
+        for isa in Isa::available() {
+            let [mut turns, mut sums] = [[0.0; 16]; 2];
+            // SAFETY: nothing is asked of the caller.
+            unsafe { two_by_two(isa, &values, &mut turns, &mut sums) };
+            for i in 0..16 {
+                assert_eq!(turns[i], values[i % 2], "{isa} {i}");
+                assert_eq!(sums[i], values[2 * i] + values[2 * i + 1], "{isa} {i}");
+            }
+        }
+    }
+}

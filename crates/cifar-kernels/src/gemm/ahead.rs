@@ -31,12 +31,14 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// The address that a tile begins with.
-    pub(super) fn start(&self, tile: usize) -> usize {
-        let [(first, lines), (second, _)] = self.ahead.0;
+    /// The address that a tile begins with: `here`, in the cache already, where nothing is left for it. An
+    /// address without memory would be looked up in every step.
+    pub(super) fn start(&self, tile: usize, here: usize) -> usize {
+        let [(first, lines), (second, more)] = self.ahead.0;
         match tile * self.lines {
             at if at < lines => first + at * LINE,
-            at => second + (at - lines) * LINE,
+            at if at - lines < more => second + (at - lines) * LINE,
+            _ => here,
         }
     }
 }

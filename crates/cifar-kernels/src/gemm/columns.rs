@@ -95,8 +95,8 @@ pub(crate) fn products_of_columns<F: Factor>(
         assert!(furthest < factors.len(), "product: too few values on the left");
     }
     if let Some(Spans { lists, of_tile }) = spans {
-        let ends = lists.iter().flatten().map(|span| span.end);
-        assert!(ends.max().unwrap_or(0) <= starts.len(), "product: rows that are not there");
+        let there = |span: &Range<usize>| span.start <= span.end && span.end <= starts.len();
+        assert!(lists.iter().flatten().all(there), "product: rows that are not there");
         assert_eq!(
             of_tile.len(),
             offsets.len().div_ceil(tile_rows(isa)),
@@ -146,16 +146,17 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
             }
             let spans = a.spans.map_or(all, |spans| &spans.lists[spans.of_tile[tile]]);
             let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
-            let ahead = (shares.start(block * tiles + tile), shares.step);
             // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
                 let b = (b.as_ptr().add(block * panel_stride), row_stride);
+                let ahead = (shares.start(block * tiles + tile, b.0.addr()), shares.step);
                 let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
                 let a = (a.a.as_ptr(), starts, spans);
                 if side_by_side {
                     tile_of_columns::<S, F, V, M, true>(simd, a, offsets, b, ahead, add, sums);
                 } else if rows - tile * M <= FEW {
-                    let offsets = std::array::from_fn(|m| offsets[m.min(M - 1)]);
+                    const { assert!(FEW <= M) };
+                    let offsets = std::array::from_fn(|m| offsets[m]);
                     tile_of_columns::<S, F, V, FEW, false>(simd, a, offsets, b, ahead, add, sums);
                 } else {
                     tile_of_columns::<S, F, V, M, false>(simd, a, offsets, b, ahead, add, sums);
@@ -165,7 +166,7 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
     }
 }
 
-/// Rows of a last tile that are worked on by themselves, if these are all.
+/// A last tile of at most so many rows is one of so many; those behind are not written.
 const FEW: usize = 4;
 
 /// # Safety
@@ -184,7 +185,7 @@ unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, co
     let width = V * S::LANES;
     let mut tile = [[simd.splat(0.0); V]; M];
     for span in spans {
-        // Few things to keep in mind for each step: there are as many offsets as other registers.
+        // One pointer a step and no index: the offsets alone take half of the general registers.
         let mut b = b.wrapping_add(span.start * row_stride);
         // SAFETY: the starts of the rows of a span.
         for start in unsafe { starts.get_unchecked(span.clone()) } {

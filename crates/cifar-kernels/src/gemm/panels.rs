@@ -22,7 +22,8 @@ pub(crate) fn panel_width(isa: Isa, columns: usize) -> usize {
 }
 
 /// Whether the last panel of a matrix of so many columns is two vectors, of which one and a half suffice:
-/// two rows then fit into three. Three sums a row of a tile take the registers of AVX-512.
+/// two rows then fit into three. Three sums for each row of a tile need the 32 registers of
+/// AVX-512.
 pub(crate) fn pairs_fit(isa: Isa, columns: usize) -> bool {
     let lanes = lanes(isa);
     let last = columns % panel_width(isa, columns);
@@ -31,6 +32,8 @@ pub(crate) fn pairs_fit(isa: Isa, columns: usize) -> bool {
 
 /// Puts the rows of the last panel together two by two: the columns of both by turns.
 pub(crate) fn pair_rows<F: Factor>(isa: Isa, (depth, columns): (usize, usize), panels: &mut [F]) {
+    assert!(pairs_fit(isa, columns) && depth.is_multiple_of(2), "panels: rows without a pair");
+    assert_eq!(panels.len(), panels_len(isa, depth, columns), "panels: the matrix does not fit");
     let width = panel_width(isa, columns);
     let last = panels.len() - depth * width;
     for rows in panels[last..].chunks_exact_mut(2 * width) {

@@ -149,7 +149,8 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     for block in 0..b.columns.div_ceil(width) {
         let start = block * width;
         let n = width.min(b.columns - start);
-        let pairs = b.pairs && n < width;
+        let pairs = V == 2 && S::LANES == 16 && b.pairs && n < width;
+        // Of a whole panel, the half vector twice where two rows share one.
         let mut room = [0.0; 2 * MAX_LANES];
         let bias = epilogue.bias.map(|bias| {
             room[..n].copy_from_slice(&bias[start..start + n]);
@@ -182,8 +183,8 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     }
 }
 
-/// Those of one panel, which the first `n` columns of `out` come from. `LONG`: whether rows may be longer
-/// than [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two.
+/// The tiles of one panel: the first `n` columns from `out`. `LONG`: whether rows may be longer than
+/// [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two.
 ///
 /// # Safety
 /// See [`products_of_rows`].
@@ -234,7 +235,8 @@ unsafe fn tiles_of_rows<
 }
 
 /// # Safety
-/// `a`: the starts of rows whose runs are there; `b`: the rows of a panel that they meet.
+/// `a`: the starts of rows whose runs are there; `b`: the rows of a panel that they meet. With `PAIRS` both
+/// are even.
 #[inline(always)]
 unsafe fn tile_of_rows<
     S: Simd,
@@ -297,7 +299,7 @@ unsafe fn tile_of_rows<
 /// values at a time, whose lanes are side by side.
 ///
 /// # Safety
-/// The values and the rows are there.
+/// The values and the rows are there; with `PAIRS` an even number.
 #[inline(always)]
 unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize, const PAIRS: bool>(
     simd: S,
@@ -329,8 +331,8 @@ unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize, const 
     tile
 }
 
-/// The sums of a tile whose lanes are for two rows of a panel each. Its rows share second vectors two by
-/// two, which the second one has.
+/// The sums of a tile whose lanes are for two rows of a panel each. The second vector of each odd row holds
+/// the last half vector of the row before it, then its own.
 #[inline(always)]
 fn shared<S: Simd, const V: usize, const M: usize>(
     simd: S,

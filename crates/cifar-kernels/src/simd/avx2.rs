@@ -136,21 +136,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn splat_two(self, from: *const f32) -> Self::V {
-        // SAFETY: see `splat`; the caller's: 8 readable bytes.
-        unsafe { _mm256_castpd_ps(_mm256_set1_pd(from.cast::<f64>().read_unaligned())) }
-    }
-
-    #[inline(always)]
-    fn sums_of_two(self, a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: see `splat`. Half of each comes before the other halves.
-        unsafe {
-            let sums = _mm256_castps_pd(_mm256_hadd_ps(a, b));
-            _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(sums))
-        }
-    }
-
-    #[inline(always)]
     fn pow2(self, n: Self::V) -> Self::V {
         // SAFETY: see `splat`.
         unsafe {

@@ -85,21 +85,6 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn splat_two(self, from: *const f32) -> Self::V {
-        // SAFETY: the caller's; an array of f32 is as aligned as its values.
-        let two = unsafe { *from.cast::<[f32; 2]>() };
-        std::array::from_fn(|i| two[i % 2])
-    }
-
-    #[inline(always)]
-    fn sums_of_two(self, a: Self::V, b: Self::V) -> Self::V {
-        std::array::from_fn(|i| match 2 * i {
-            i if i < LANES => a[i] + a[i + 1],
-            i => b[i - LANES] + b[i - LANES + 1],
-        })
-    }
-
-    #[inline(always)]
     fn pow2(self, n: Self::V) -> Self::V {
         n.map(pow2)
     }
@@ -202,17 +187,6 @@ impl Simd for Lane {
     #[inline(always)]
     fn where_same(self, x: f32, y: f32, v: f32) -> f32 {
         if x.to_bits() == y.to_bits() { v } else { 0.0 }
-    }
-
-    #[inline(always)]
-    unsafe fn splat_two(self, from: *const f32) -> f32 {
-        // SAFETY: the caller's.
-        unsafe { *from }
-    }
-
-    #[inline(always)]
-    fn sums_of_two(self, a: f32, _: f32) -> f32 {
-        a
     }
 
     #[inline(always)]

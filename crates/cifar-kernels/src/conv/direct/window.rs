@@ -22,7 +22,8 @@ pub(super) struct Window {
 }
 
 /// Channels of a picture at most. With zeros put around it, no window is cut off at an edge: its few values
-/// are copied sooner than those windows are multiplied by themselves.
+/// are copied sooner than those windows are multiplied by themselves. Weights that are not finite make NaN
+/// of these zeros.
 const PICTURE: usize = 4;
 
 /// One direction of the windows.
@@ -36,7 +37,7 @@ pub(super) struct Axis {
     stride: usize,
     /// Pixels of the grid.
     pub(super) grid: usize,
-    /// Pixels of the image.
+    /// Pixels of the image, with the border.
     image: usize,
 }
 
@@ -150,8 +151,8 @@ impl Window {
         self.factors::<E>(self.rows.taps.len() * self.columns.taps.len())
     }
 
-    /// Calls `f` with the pixels of whole `images` for one group, each of [`Window::pixel_len`] values: the
-    /// images themselves where they are that.
+    /// Calls `f` with the pixels of whole `images` for one group and the border around each, every pixel of
+    /// [`Window::pixel_len`] values: with the images themselves where they are that.
     pub(super) fn with_pixels<E: Element, R>(
         &self,
         group: usize,

@@ -14,10 +14,11 @@ pub(super) const MAX_LANES: usize = 16;
 const MAX_TILE: usize = 8 * 2 * MAX_LANES;
 
 /// Writes the first `n` columns of a tile's rows to `targets` from `out`. A tile has more rows than
-/// targets where these end. `PAIRS`: its rows share second vectors two by two, which the second one has.
+/// targets where these end. `PAIRS`: the second vector of each odd row holds the last half vector of the
+/// row before it, then its own.
 ///
 /// # Safety
-/// So many columns from each target, writable, and of the bias.
+/// So many columns from each target, writable; the bias of a whole panel, with `PAIRS` the half vector twice.
 #[inline(always)]
 pub(super) unsafe fn store<
     S: Simd,
@@ -34,9 +35,9 @@ pub(super) unsafe fn store<
 ) {
     let width = V * S::LANES;
     // Whole vectors, and perhaps half of one.
-    let halves = n == width || n == S::LANES * 3 / 2 && !epilogue.accumulate;
+    let from_registers = n == width || n == S::LANES * 3 / 2 && !epilogue.accumulate;
     let whole: Result<&[usize; M], _> = targets.try_into();
-    if let (Ok(targets), true) = (whole, halves) {
+    if let (Ok(targets), true) = (whole, from_registers) {
         // SAFETY: the caller's.
         return unsafe {
             store_whole::<S, O, V, M, PAIRS>(simd, tile, (out, n), targets, epilogue)
@@ -44,22 +45,22 @@ pub(super) unsafe fn store<
     }
     // Only these are asked for by a number that is not known before: a tile that is has to be in memory
     // from the start. What is not written is not read, and zeros would be written in every call.
-    const { assert!(M * V * S::LANES <= MAX_TILE) };
+    const { assert!(M * V * S::LANES <= MAX_TILE && S::LANES <= MAX_LANES) };
     let mut room = MaybeUninit::<[f32; MAX_TILE]>::uninit();
     let values = room.as_mut_ptr().cast::<f32>();
     // From the last row to the first: where two share a vector, what it has too many is written over.
     for m in (0..M).rev() {
         for v in (0..V).rev() {
             let at = m * width + v * S::LANES;
-            let store = |at: usize| {
+            let put = |at: usize| {
                 // SAFETY: a vector of a whole tile, or of two rows.
                 unsafe { simd.store(values.add(at), tile[m][v]) };
             };
             if !PAIRS || v == 0 {
-                store(at);
+                put(at);
             } else if m % 2 == 1 {
-                store(at - S::LANES / 2);
-                store(at - width);
+                put(at - S::LANES / 2);
+                put(at - width);
             }
         }
     }
@@ -74,7 +75,7 @@ pub(super) unsafe fn store<
 /// a question in between, so that it goes from its registers to memory.
 ///
 /// # Safety
-/// So many columns from each target, writable, and of the bias.
+/// As for [`store`].
 #[inline(always)]
 unsafe fn store_whole<S: Simd, O: Element, const V: usize, const M: usize, const PAIRS: bool>(
     simd: S,
@@ -123,8 +124,8 @@ unsafe fn store_whole<S: Simd, O: Element, const V: usize, const M: usize, const
             if !PAIRS || m % 2 == 1 {
                 O::store(simd, second.as_mut_ptr(), tile[m][V - 1]);
                 let (first, other) = second.split_at(half);
-                let copy = |m, half: &[O]| {
-                    at(m, 1).copy_from_nonoverlapping(half.as_ptr(), S::LANES / 2);
+                let copy = |m, from: &[O]| {
+                    at(m, 1).copy_from_nonoverlapping(from.as_ptr(), half);
                 };
                 if PAIRS {
                     copy(m - 1, first);
