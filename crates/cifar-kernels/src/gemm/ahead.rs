@@ -31,14 +31,13 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// The address that a tile begins with: `here`, in the cache already, where nothing is left for it. An
-    /// address without memory would be looked up in every step.
-    pub(super) fn start(&self, tile: usize, here: usize) -> usize {
+    /// The address that a tile begins with, unless nothing is left for it.
+    pub(super) fn start(&self, tile: usize) -> Option<usize> {
         let [(first, lines), (second, more)] = self.ahead.0;
         match tile * self.lines {
-            at if at < lines => first + at * LINE,
-            at if at - lines < more => second + (at - lines) * LINE,
-            _ => here,
+            at if at < lines => Some(first + at * LINE),
+            at if at - lines < more => Some(second + (at - lines) * LINE),
+            _ => None,
         }
     }
 }

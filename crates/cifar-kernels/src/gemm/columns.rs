@@ -149,17 +149,30 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
             // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
                 let b = (b.as_ptr().add(block * panel_stride), row_stride);
-                let ahead = (shares.start(block * tiles + tile, b.0.addr()), shares.step);
                 let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
                 let a = (a.a.as_ptr(), starts, spans);
-                if side_by_side {
-                    tile_of_columns::<S, F, V, M, true>(simd, a, offsets, b, ahead, add, sums);
+                let ahead = shares.start(block * tiles + tile);
+                // Where nothing is left to fetch, what is there: an address without memory would be looked
+                // up in every step. Most tiles with nothing to fetch are side by side.
+                let fetched = (ahead.unwrap_or(b.0.addr()), shares.step);
+                if side_by_side && ahead.is_none() {
+                    tile_of_columns::<S, F, V, M, true, false>(
+                        simd, a, offsets, b, fetched, add, sums,
+                    );
+                } else if side_by_side {
+                    tile_of_columns::<S, F, V, M, true, true>(
+                        simd, a, offsets, b, fetched, add, sums,
+                    );
                 } else if rows - tile * M <= FEW {
                     const { assert!(FEW <= M) };
                     let offsets = std::array::from_fn(|m| offsets[m]);
-                    tile_of_columns::<S, F, V, FEW, false>(simd, a, offsets, b, ahead, add, sums);
+                    tile_of_columns::<S, F, V, FEW, false, true>(
+                        simd, a, offsets, b, fetched, add, sums,
+                    );
                 } else {
-                    tile_of_columns::<S, F, V, M, false>(simd, a, offsets, b, ahead, add, sums);
+                    tile_of_columns::<S, F, V, M, false, true>(
+                        simd, a, offsets, b, fetched, add, sums,
+                    );
                 }
             }
         }
@@ -173,7 +186,14 @@ const FEW: usize = 4;
 /// `a`: from each start the factors at `offsets`, which run on one by one where `NEAR`; `b`: as
 /// many rows of a panel as starts, of which `spans` are some; `sums`: `M` rows of a panel.
 #[inline(always)]
-unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, const NEAR: bool>(
+unsafe fn tile_of_columns<
+    S: Simd,
+    F: Factor,
+    const V: usize,
+    const M: usize,
+    const NEAR: bool,
+    const FETCH: bool,
+>(
     simd: S,
     (a, starts, spans): (*const F, &[usize], &[Range<usize>]),
     offsets: [usize; M],
@@ -189,8 +209,10 @@ unsafe fn tile_of_columns<S: Simd, F: Factor, const V: usize, const M: usize, co
         let mut b = b.wrapping_add(span.start * row_stride);
         // SAFETY: the starts of the rows of a span.
         for start in unsafe { starts.get_unchecked(span.clone()) } {
-            simd.fetch(ahead);
-            ahead = ahead.wrapping_add(step);
+            if FETCH {
+                simd.fetch(ahead);
+                ahead = ahead.wrapping_add(step);
+            }
             // SAFETY: a row of both.
             unsafe {
                 let a = a.add(start + if NEAR { offsets[0] } else { 0 });
