@@ -30,18 +30,21 @@ pub(crate) fn pairs_fit(isa: Isa, columns: usize) -> bool {
     lanes == 16 && last > lanes && last <= lanes + lanes / 2
 }
 
-/// Puts the rows of the last panel together two by two: the columns of both by turns.
+/// Puts the rows of the last panel together two by two, the columns of both by turns, in three vectors; they
+/// move up, so that nothing lies between them.
 pub(crate) fn pair_rows<F: Factor>(isa: Isa, (depth, columns): (usize, usize), panels: &mut [F]) {
     assert!(pairs_fit(isa, columns) && depth.is_multiple_of(2), "panels: rows without a pair");
     assert_eq!(panels.len(), panels_len(isa, depth, columns), "panels: the matrix does not fit");
-    let width = panel_width(isa, columns);
-    let last = panels.len() - depth * width;
-    for rows in panels[last..].chunks_exact_mut(2 * width) {
-        let mut pairs = [F::default(); 2 * 32];
+    let (width, len) = (panel_width(isa, columns), 3 * lanes(isa));
+    let first = panels.len() - depth * width;
+    let panel = &mut panels[first..];
+    for at in 0..depth / 2 {
+        let rows = &panel[at * 2 * width..][..2 * width];
+        let mut pairs = [F::default(); 3 * 16];
         for (column, pair) in pairs.as_chunks_mut().0.iter_mut().enumerate().take(columns % width) {
             *pair = [rows[column], rows[width + column]];
         }
-        rows.copy_from_slice(&pairs[..2 * width]);
+        panel[at * len..][..len].copy_from_slice(&pairs[..len]);
     }
 }
 

@@ -253,13 +253,15 @@ unsafe fn tile_of_rows<
 ) -> [[S::V; V]; M] {
     let zeros = [[simd.splat(0.0); V]; M];
     let (mut total, mut tile, mut n) = (zeros, zeros, 0);
-    let width = if PAIRS { 2 } else { V } * S::LANES;
+    // A lane of pairs has half of the products.
+    let stretch = if PAIRS { 2 * STRETCH } else { STRETCH };
+    let width = if PAIRS { S::LANES * 3 / 2 } else { V * S::LANES };
     let mut b = b.wrapping_add(runs.first * width);
     for _ in 0..runs.n {
         if LONG {
-            for start in (0..runs.len).step_by(STRETCH) {
-                let range = start..runs.len.min(start + STRETCH);
-                if n >= STRETCH {
+            for start in (0..runs.len).step_by(stretch) {
+                let range = start..runs.len.min(start + stretch);
+                if n >= stretch {
                     for m in 0..M {
                         for v in 0..V {
                             total[m][v] = simd.add(total[m][v], tile[m][v]);
@@ -308,7 +310,7 @@ unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize, const 
     mut b: *const F,
     mut tile: [[S::V; V]; M],
 ) -> [[S::V; V]; M] {
-    let (step, row_len) = if PAIRS { (2, 4 * S::LANES) } else { (1, V * S::LANES) };
+    let (step, row_len) = if PAIRS { (2, 3 * S::LANES) } else { (1, V * S::LANES) };
     let mut k = range.start;
     while k < range.end {
         // SAFETY: the next row of the panel, value `k` of each row; or two of both.
