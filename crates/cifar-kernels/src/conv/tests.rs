@@ -82,11 +82,20 @@ fn square(
     }
 }
 
-const DIRECT: Bounds = (1e-6, 1e-6);
-const WINOGRAD: Bounds = (1e-5, 1e-5);
-/// Results are rounded to 8 bits; products are exact.
-const DIRECT_BF16: Bounds = (4e-3, 1e-6);
-const WINOGRAD_BF16: Bounds = (1e-2, 1e-2);
+/// For f32 and for bf16, whose results are rounded to 8 bits, while products are exact.
+const DIRECT: [Bounds; 2] = [(1e-6, 1e-6), (4e-3, 1e-6)];
+const WINOGRAD: [Bounds; 2] = [(1e-5, 1e-5), (1e-2, 1e-2)];
+
+/// [`check`] for both types.
+fn check_both(
+    conv: Conv2d,
+    n: usize,
+    algorithm: Algorithm,
+    bounds: [Bounds; 2],
+) -> Result<(), String> {
+    check::<f32>(conv, n, algorithm, bounds[0])?;
+    check::<bf16>(conv, n, algorithm, bounds[1])
+}
 
 proptest! {
     // A fifth of the usual number, which PROPTEST_CASES sets.
@@ -102,8 +111,7 @@ proptest! {
             kernel_height: kernel.0, kernel_width: kernel.1, stride, padding, groups: 1,
         };
         prop_assume!(conv.out_len() > 0);
-        check::<f32>(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
-        check::<bf16>(conv, n, Algorithm::Direct, DIRECT_BF16).map_err(TestCaseError::fail)?;
+        check_both(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
     }
 
     #[test]
@@ -118,8 +126,7 @@ proptest! {
             stride, padding, groups,
         };
         prop_assume!(conv.out_len() > 0);
-        check::<f32>(conv, n, Algorithm::Winograd, DIRECT).map_err(TestCaseError::fail)?;
-        check::<bf16>(conv, n, Algorithm::Winograd, DIRECT_BF16).map_err(TestCaseError::fail)?;
+        check_both(conv, n, Algorithm::Winograd, DIRECT).map_err(TestCaseError::fail)?;
     }
 
     #[test]
@@ -132,8 +139,7 @@ proptest! {
             kernel_height: kernel.0, kernel_width: kernel.1, stride, padding, groups: channels,
         };
         prop_assume!(conv.out_len() > 0);
-        check::<f32>(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
-        check::<bf16>(conv, n, Algorithm::Direct, DIRECT_BF16).map_err(TestCaseError::fail)?;
+        check_both(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
     }
 
     #[test]
@@ -147,8 +153,7 @@ proptest! {
         };
         prop_assume!(conv.out_len() > 0);
         prop_assert!(conv.winograd_applies());
-        check::<f32>(conv, n, Algorithm::Winograd, WINOGRAD).map_err(TestCaseError::fail)?;
-        check::<bf16>(conv, n, Algorithm::Winograd, WINOGRAD_BF16).map_err(TestCaseError::fail)?;
+        check_both(conv, n, Algorithm::Winograd, WINOGRAD).map_err(TestCaseError::fail)?;
     }
 }
 
@@ -163,8 +168,7 @@ fn the_layers_of_the_networks() {
         ((2048, 10), 1, 1, 1, 0),
     ] {
         let conv = square(channels, side, k, stride, padding);
-        check::<f32>(conv, 2, Algorithm::Fastest, WINOGRAD).unwrap();
-        check::<bf16>(conv, 2, Algorithm::Fastest, WINOGRAD_BF16).unwrap();
+        check_both(conv, 2, Algorithm::Fastest, WINOGRAD).unwrap();
     }
 }
 
@@ -180,8 +184,7 @@ fn results_of_24_channels() {
         ((4, 24), 7, 1, 2, 2),
     ] {
         let conv = square(channels, side, k, stride, padding);
-        check::<f32>(conv, 3, Algorithm::Direct, DIRECT).unwrap();
-        check::<bf16>(conv, 3, Algorithm::Direct, DIRECT_BF16).unwrap();
+        check_both(conv, 3, Algorithm::Direct, DIRECT).unwrap();
     }
 }
 
@@ -190,8 +193,7 @@ fn results_of_24_channels() {
 fn windows_as_large_as_the_image() {
     for groups in [1, 2] {
         let conv = Conv2d { groups, ..square((6, 10), 4, 4, 1, 0) };
-        check::<f32>(conv, 3, Algorithm::Direct, DIRECT).unwrap();
-        check::<bf16>(conv, 3, Algorithm::Direct, DIRECT_BF16).unwrap();
+        check_both(conv, 3, Algorithm::Direct, DIRECT).unwrap();
     }
 }
 

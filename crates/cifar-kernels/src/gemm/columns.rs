@@ -182,6 +182,8 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
 /// A last tile of at most so many rows is one of so many; those behind are not written.
 const FEW: usize = 4;
 
+/// `FETCH`: whether `ahead` and what follows it are fetched.
+///
 /// # Safety
 /// `a`: from each start the factors at `offsets`, which run on one by one where `NEAR`; `b`: as
 /// many rows of a panel as starts, of which `spans` are some; `sums`: `M` rows of a panel.

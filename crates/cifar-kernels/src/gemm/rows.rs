@@ -149,6 +149,7 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     for block in 0..b.columns.div_ceil(width) {
         let start = block * width;
         let n = width.min(b.columns - start);
+        // The first two follow from the third; known here, they leave other vectors without these tiles.
         let pairs = V == 2 && S::LANES == 16 && b.pairs && n < width;
         // Of a whole panel, the half vector twice where two rows share one.
         let mut room = [0.0; 2 * MAX_LANES];

@@ -137,8 +137,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
 
     #[inline(always)]
     fn fetch(self, address: usize) {
-        // SAFETY: see `splat`; no address is wrong.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::without_provenance(address)) }
+        self.eight().fetch(address);
     }
 
     #[inline(always)]
