@@ -249,7 +249,7 @@ impl<E: Element> Filters<E> {
         let (loops, packed) = match method {
             Method::Direct => {
                 let plan = direct::Plan::new::<E>(isa, &conv, pass);
-                let packed = Buffer::zeros::<E::Factor>(plan.packed_len());
+                let packed = Buffer::zeros::<E::Factor>(plan.packed_len(isa));
                 (Loops::Direct(plan), packed)
             }
             Method::Winograd => {

@@ -25,6 +25,18 @@ pub trait Vectors: Plain {
     /// # Safety
     /// As for [`Simd::store`].
     unsafe fn store<S: Simd>(s: S, to: *mut Self, v: S::V);
+
+    /// Two vectors, one behind the other.
+    ///
+    /// # Safety
+    /// As for [`Simd::store_two_bf16`].
+    unsafe fn store_two<S: Simd>(s: S, to: *mut Self, [a, b]: [S::V; 2]) {
+        // SAFETY: the caller's.
+        unsafe {
+            Self::store(s, to, a);
+            Self::store(s, to.add(S::LANES), b);
+        }
+    }
 }
 
 /// What one lane of a vector holds where two matrices are multiplied: a value of f32, or two of
@@ -81,6 +93,12 @@ impl Vectors for bf16 {
     unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::V {
         // SAFETY: the caller's.
         unsafe { s.load_bf16(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_two<S: Simd>(s: S, to: *mut Self, both: [S::V; 2]) {
+        // SAFETY: the caller's.
+        unsafe { s.store_two_bf16(to, both) }
     }
 
     #[inline(always)]

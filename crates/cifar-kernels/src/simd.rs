@@ -90,6 +90,28 @@ pub trait Simd: Copy {
     /// # Safety
     /// As for [`Simd::store`].
     unsafe fn store_bf16(self, to: *mut bf16, v: Self::V);
+    /// Two vectors one behind the other, as by [`Simd::store_bf16`].
+    ///
+    /// # Safety
+    /// `to` points to two vectors of writable values; no alignment is needed.
+    unsafe fn store_two_bf16(self, to: *mut bf16, [a, b]: [Self::V; 2]) {
+        // SAFETY: the caller's.
+        unsafe {
+            self.store_bf16(to, a);
+            self.store_bf16(to.add(Self::LANES), b);
+        }
+    }
+    /// Of four times 16 values of two bytes those 32 that `which` names, counted through all of them.
+    ///
+    /// # Safety
+    /// Each of `from` points to 16 readable values, `to` to 32 writable ones; `which` is less than 64.
+    unsafe fn choose(self, from: [*const u16; 4], which: &[u16; 32], to: *mut u16) {
+        for (at, which) in which.iter().enumerate() {
+            let which = usize::from(*which);
+            // SAFETY: the caller's.
+            unsafe { *to.add(at) = *from[which / 16].add(which % 16) };
+        }
+    }
     /// The bits of a [`Pair`](crate::factor::Pair) in each lane: `a` and `b`, rounded as by [`Simd::store_bf16`].
     fn pairs(self, a: Self::V, b: Self::V) -> Self::V;
     /// `c` and both products of the [`Pair`](crate::factor::Pair)s whose bits `a` and `b` are. Some machines take
@@ -201,6 +223,64 @@ mod tests {
                 let [a, b] = [0, S::LANES].map(|next| s.load(values.as_ptr().add(2 * at + next)));
                 s.store(sums.as_mut_ptr().add(at), s.sums_of_two(a, b));
             }
+        }
+    }
+
+    per_isa! {
+        unsafe fn choose_32(from: &[u16; 64], which: &[u16; 32], to: &mut [u16; 32]) = choose_32_body
+    }
+
+    #[inline(always)]
+    unsafe fn choose_32_body<S: Simd, const M: usize>(
+        s: S,
+        from: &[u16; 64],
+        which: &[u16; 32],
+        to: &mut [u16; 32],
+    ) {
+        let rows = std::array::from_fn(|row| from[16 * row..].as_ptr());
+        // SAFETY: 16 values from each start; 32 of the others.
+        unsafe { s.choose(rows, which, to.as_mut_ptr()) };
+    }
+
+    #[test]
+    fn values_are_chosen_by_number() {
+        let from: [u16; 64] = std::array::from_fn(|at| 1000 + at as u16);
+        let which: [u16; 32] = std::array::from_fn(|at| (at * 37 % 64) as u16);
+        for isa in Isa::available() {
+            let mut to = [0; 32];
+            // SAFETY: the numbers are less than 64.
+            unsafe { choose_32(isa, &from, &which, &mut to) };
+            assert_eq!(to, which.map(|at| 1000 + at), "{isa}");
+        }
+    }
+
+    per_isa! {
+        unsafe fn store_two(values: &[f32; 32], to: &mut [bf16; 32]) = store_two_body
+    }
+
+    #[inline(always)]
+    unsafe fn store_two_body<S: Simd, const M: usize>(
+        s: S,
+        values: &[f32; 32],
+        to: &mut [bf16; 32],
+    ) {
+        for at in (0..32).step_by(2 * S::LANES) {
+            // SAFETY: two vectors of both.
+            unsafe {
+                let both = [at, at + S::LANES].map(|at| s.load(values.as_ptr().add(at)));
+                s.store_two_bf16(to.as_mut_ptr().add(at), both);
+            }
+        }
+    }
+
+    #[test]
+    fn two_vectors_are_stored_one_behind_the_other() {
+        let values: [f32; 32] = std::array::from_fn(|at| 1.0 / (3 + at) as f32);
+        for isa in Isa::available() {
+            let mut to = [bf16::ZERO; 32];
+            // SAFETY: nothing is asked of the caller.
+            unsafe { store_two(isa, &values, &mut to) };
+            assert_eq!(to, values.map(bf16::from_f32), "{isa}");
         }
     }
 

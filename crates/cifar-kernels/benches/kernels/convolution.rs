@@ -1,5 +1,6 @@
 //! Convolutions with weights packed beforehand.
 
+use cifar_kernels::buffer::Buffer;
 use cifar_kernels::conv::{
     Algorithm, Conv2d, Epilogue, Filters, Pass, forward, input_gradient, weight_gradient,
 };
@@ -25,9 +26,10 @@ fn bench_precisions(criterion: &mut Criterion, network: &str, conv: &Conv2d, alg
     bench::<bf16>(criterion, network, conv, algorithm);
 }
 
+/// Images and results begin at a cache line, as those of a network do.
 struct Operands<E: Element> {
-    x: Vec<E>,
-    y: Vec<E>,
+    x: Buffer,
+    y: Buffer,
     dweight: Vec<f32>,
     /// For the forward pass, and for the input's gradient.
     filters: [Filters<E>; 2],
@@ -41,7 +43,11 @@ impl<E: Element> Operands<E> {
             filters.pack(&weight);
             filters
         });
-        let (x, y) = (noise(N_IMAGES * conv.in_len()), noise(N_IMAGES * conv.out_len()));
+        let [x, y] = [conv.in_len(), conv.out_len()].map(|len| {
+            let mut buffer = Buffer::zeros::<E>(N_IMAGES * len);
+            buffer.as_mut_slice().copy_from_slice(&noise::<E>(N_IMAGES * len));
+            buffer
+        });
         Self { x, y, dweight: weight, filters }
     }
 }
@@ -67,17 +73,20 @@ fn bench<E: Element>(
     group.throughput(Throughput::Elements(2 * N_IMAGES as u64 * conv.multiply_adds()));
     group.bench_function(id("forward"), |bencher| {
         let Operands { x, y, filters, .. } = operands.get_or_insert_with(&mut made);
+        let (x, y): (&[E], _) = (x.as_slice(), y.as_mut_slice());
         bencher.iter(|| forward(&filters[0], x, Epilogue::default(), y));
     });
     // Nothing asks for the gradient of the pictures.
     if *in_channels > 3 {
         group.bench_function(id("input gradient"), |bencher| {
             let Operands { x, y, filters, .. } = operands.get_or_insert_with(&mut made);
+            let (x, y): (_, &[E]) = (x.as_mut_slice(), y.as_slice());
             bencher.iter(|| input_gradient(&filters[1], y, false, x));
         });
     }
     group.bench_function(id("weight gradient"), |bencher| {
         let Operands { x, y, dweight, .. } = operands.get_or_insert_with(&mut made);
+        let (x, y): (&[E], &[E]) = (x.as_slice(), y.as_slice());
         bencher.iter(|| weight_gradient(conv, algorithm, x, y, dweight));
     });
     group.finish();

@@ -10,9 +10,12 @@ use crate::isa::Isa;
 use crate::layout::{channels_last, transpose};
 
 mod part;
+mod picture;
+mod strips;
 mod window;
 
 use part::{PASS_PIXELS, Part, TASK_PIXELS};
+use picture::Picture;
 use window::Window;
 
 /// Tasks for each thread that a batch is cut into at least.
@@ -24,15 +27,24 @@ pub(super) struct Plan {
     pass: Pass,
     /// The convolution, or that which has the same input gradient.
     conv: Conv2d,
-    /// The phases of the stride, each a product of its own; one in the forward pass.
-    parts: Vec<Part>,
+    product: Product,
     /// Channels of one group's result.
     columns: usize,
-    /// Rows of the grid.
+    /// Rows of the grid, and its pixels.
     rows: usize,
+    pixels: usize,
     /// Values of the result for one row of the grid, and for an image.
     row_len: usize,
     out_len: usize,
+    /// Values of an image.
+    in_len: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Product {
+    Picture(Box<Picture>),
+    /// The phases of the stride, each a product of its own; one in the forward pass.
+    Parts(Vec<Part>),
 }
 
 impl Plan {
@@ -47,10 +59,23 @@ impl Plan {
         let (rows, row_len) = (conv.out_height(), conv.out_width() * conv.out_channels);
         let columns = conv.of_one_group().out_channels;
         let target = |row: usize, column: usize| row * row_len + column * conv.out_channels;
-        let window = Window::forward(&conv);
-        let part = Part::new::<E>(isa, &conv, window, (columns, conv.out_len()), target);
-        let (pass, parts, out_len) = (Pass::Forward, vec![part], conv.out_len());
-        Self { pass, conv, parts, columns, rows, row_len, out_len }
+        let of_parts = || {
+            let window = Window::forward(&conv);
+            vec![Part::new::<E>(isa, &conv, window, (columns, conv.out_len()), target)]
+        };
+        let picture =
+            Picture::new::<E>(isa, &conv).map(|picture| Product::Picture(Box::new(picture)));
+        Self {
+            pass: Pass::Forward,
+            conv,
+            product: picture.unwrap_or_else(|| Product::Parts(of_parts())),
+            columns,
+            rows,
+            pixels: rows * conv.out_width(),
+            row_len,
+            out_len: conv.out_len(),
+            in_len: conv.in_len(),
+        }
     }
 
     fn input_gradient<E: Element>(isa: Isa, conv: Conv2d) -> Self {
@@ -62,17 +87,31 @@ impl Plan {
             Part::new::<E>(isa, &conv, window, (columns, conv.in_len()), target)
         };
         let parts = (0..s * s).map(|phase| part((phase / s, phase % s))).collect();
-        let (rows, row_len, out_len) = (conv.height.div_ceil(s), s * width * c, conv.in_len());
-        Self { pass: Pass::InputGradient, conv, parts, columns, rows, row_len, out_len }
+        let rows = conv.height.div_ceil(s);
+        Self {
+            pass: Pass::InputGradient,
+            conv,
+            product: Product::Parts(parts),
+            columns,
+            rows,
+            pixels: rows * width.div_ceil(s),
+            row_len: s * width * c,
+            out_len: conv.in_len(),
+            in_len: conv.out_len(),
+        }
     }
 
     /// Factors of the packed weights.
-    pub(super) fn packed_len(&self) -> usize {
-        self.conv.groups * self.parts.iter().map(Part::packed_len).sum::<usize>()
+    pub(super) fn packed_len(&self, isa: Isa) -> usize {
+        let of_group = match &self.product {
+            Product::Picture(picture) => picture.packed_len(isa),
+            Product::Parts(parts) => parts.iter().map(Part::packed_len).sum(),
+        };
+        self.conv.groups * of_group
     }
 
     /// Packs the weights of each group as one matrix for each part: `(taps·C, K)`, for the gradient
-    /// `(taps·K, C)`, with the first of both in whole factors.
+    /// `(taps·K, C)`, with the first of both in whole factors; or as the windows of a picture want them.
     pub(super) fn pack<E: Element>(
         &self,
         isa: Isa,
@@ -89,11 +128,15 @@ impl Plan {
                     Pass::Forward => transpose(weight, (one.out_channels, c * taps), rows),
                     Pass::InputGradient => channels_last(weight, c, taps, rows),
                 }
+                let parts = match &self.product {
+                    Product::Picture(picture) => return picture.pack(isa, rows, packed),
+                    Product::Parts(parts) => parts,
+                };
                 let row = |channel: usize, tap: usize| {
                     &rows[(channel * n_taps + tap) * self.columns..][..self.columns]
                 };
                 let mut rest = packed;
-                for part in &self.parts {
+                for part in parts {
                     let (packed, after) = rest.split_at_mut(part.packed_len());
                     part.pack(isa, self.columns, row, packed);
                     rest = after;
@@ -111,28 +154,40 @@ impl Plan {
         epilogue: Epilogue<'_>,
         out: &mut [E],
     ) {
-        let (in_len, n_images) = (self.parts[0].image_len(), out.len() / self.out_len);
-        let fit = |pixels: usize| self.parts[0].images_of(pixels);
+        let n_images = out.len() / self.out_len;
+        let fit = |pixels: usize| (pixels / self.pixels).max(1);
         let n_tasks = TASKS_OF_THREAD * rayon::current_num_threads();
         let at_a_time = n_images.div_ceil(n_tasks).clamp(fit(PASS_PIXELS), fit(TASK_PIXELS));
         // Bands of rows where there are few images.
         let bands = if at_a_time == 1 { n_tasks.div_ceil(n_images).min(self.rows) } else { 1 };
         let band = self.rows.div_ceil(bands);
         let tasks = out.par_chunks_mut(at_a_time * self.out_len);
-        tasks.zip(images.par_chunks(at_a_time * in_len)).for_each(|(out, images)| {
+        // Each by itself, so that no thread waits long for the last ones of another.
+        let tasks = tasks.zip(images.par_chunks(at_a_time * self.in_len)).with_max_len(1);
+        tasks.for_each(|(out, images)| {
             let len = if bands > 1 { band * self.row_len } else { out.len() };
             out.par_chunks_mut(len).enumerate().for_each(|(at, out)| {
                 let rows = at * band..(at + 1) * band;
-                let mut rest = packed;
-                for group in 0..self.conv.groups {
+                let groups = packed.chunks_exact(packed.len() / self.conv.groups);
+                for (group, packed) in groups.enumerate() {
                     let first = group * self.columns;
                     let bias = epilogue.bias.map(|bias| &bias[first..][..self.columns]);
                     let epilogue = Epilogue { bias, ..epilogue };
-                    for part in &self.parts {
+                    let (out, images) = (&mut out[first..], (images, group));
+                    let parts = match &self.product {
+                        Product::Picture(picture) => {
+                            let out = (out, at * len);
+                            picture.multiply(isa, images, &rows, packed, epilogue, out);
+                            continue;
+                        }
+                        Product::Parts(parts) => parts,
+                    };
+                    let mut rest = packed;
+                    for part in parts {
                         let (packed, after) = rest.split_at(part.packed_len());
                         let filters = part.panels::<E>(isa, packed, self.columns);
-                        let out = (&mut out[first..], at * len);
-                        part.multiply(isa, (images, group), &rows, filters, epilogue, out);
+                        let out = (&mut *out, at * len);
+                        part.multiply(isa, images, &rows, filters, epilogue, out);
                         rest = after;
                     }
                 }

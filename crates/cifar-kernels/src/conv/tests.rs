@@ -248,6 +248,36 @@ fn a_nan_travels() {
     }
 }
 
+/// Also where a window has a value twice, for half of the weight each, or reads next to it.
+#[test]
+fn infinity_in_a_picture_travels() {
+    fn travels<E: Element>(conv: Conv2d, at: usize) {
+        let mut x = widen(&narrow::<E>(&noise(conv.in_len(), 1)));
+        x[at] = f32::INFINITY;
+        let weight = widen(&narrow::<E>(&noise(conv.weight_len(), 2)));
+        let mut want = vec![0.0; conv.out_len()];
+        reference::forward(&conv, &weight, &x, Epilogue::default(), &mut want);
+        for isa in Isa::available() {
+            let mut got = vec![E::default(); conv.out_len()];
+            isa.force(|| {
+                let mut filters = Filters::new(conv, Pass::Forward, Algorithm::Direct);
+                filters.pack(&weight);
+                forward(&filters, &narrow(&x), Epilogue::default(), &mut got);
+            });
+            for (got, want) in widen(&got).into_iter().zip(&want) {
+                let same = if want.is_finite() { got.is_finite() } else { got == *want };
+                assert!(same, "{isa} {conv:?} {at}: {got} for {want}");
+            }
+        }
+    }
+    for conv in [square((3, 8), 6, 3, 1, 1), square((1, 8), 6, 3, 2, 1)] {
+        for at in 0..conv.in_len() {
+            travels::<f32>(conv, at);
+            travels::<bf16>(conv, at);
+        }
+    }
+}
+
 #[test]
 fn no_images_give_nothing_and_a_zero_gradient() {
     for algorithm in [Algorithm::Direct, Algorithm::Winograd] {

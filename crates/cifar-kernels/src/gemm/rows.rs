@@ -146,13 +146,15 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     // No target is before `first`.
     let (a, out) = (a.as_ptr(), out.0.as_mut_ptr().wrapping_sub(out.1));
     let width = V * S::LANES;
-    for block in 0..b.columns.div_ceil(width) {
-        let start = block * width;
-        let n = width.min(b.columns - start);
+    let mut start = 0;
+    while start < b.columns {
+        let rest = b.columns - start;
         // The first two follow from the third; known here, they leave other vectors without these tiles.
-        let pairs = V == 2 && S::LANES == 16 && b.pairs && n < width;
-        // Of a whole panel, the half vector twice where two rows share one.
-        let mut room = [0.0; 2 * MAX_LANES];
+        let pairs = V == 2 && S::LANES == 16 && b.pairs && rest < width;
+        let wide = V == 2 && S::LANES == 16 && b.depth <= SHORT && rest >= 2 * width;
+        let n = rest.min(if wide { 2 * width } else { width });
+        // Of whole panels, the half vector twice where two rows share one.
+        let mut room = [0.0; 4 * MAX_LANES];
         let bias = epilogue.bias.map(|bias| {
             room[..n].copy_from_slice(&bias[start..start + n]);
             if pairs {
@@ -163,10 +165,13 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
         let epilogue = Epilogue { bias, ..epilogue };
         let out = (out.wrapping_add(start), n);
         // Asked once and not for each tile, which would have to be in memory where the answers meet.
-        // SAFETY: the caller's; the start of a panel.
+        // SAFETY: the caller's; the start of a panel, and of the next one where a tile has two.
         unsafe {
-            let panel = b.values.as_ptr().add(block * b.stride);
+            let panel = (b.values.as_ptr().add(start / width * b.stride), b.stride);
             match (b.depth > STRETCH, pairs) {
+                (false, false) if wide => tiles_of_rows::<S, F, O, 4, 4, false, false>(
+                    simd, a, rows, panel, epilogue, out,
+                ),
                 (false, false) => tiles_of_rows::<S, F, O, V, M, false, false>(
                     simd, a, rows, panel, epilogue, out,
                 ),
@@ -181,11 +186,12 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
                 }
             }
         }
+        start += n;
     }
 }
 
-/// The tiles of one panel: the first `n` columns from `out`. `LONG`: whether rows may be longer than
-/// [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two.
+/// The tiles of one panel, or with `V` 4 of two that lie `next` apart: the first `n` columns from `out`.
+/// `LONG`: whether rows may be longer than [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two.
 ///
 /// # Safety
 /// See [`products_of_rows`].
@@ -202,7 +208,7 @@ unsafe fn tiles_of_rows<
     simd: S,
     a: *const F,
     rows: &[Rows<'_>],
-    panel: *const F,
+    panel: (*const F, usize),
     epilogue: Epilogue<'_>,
     (out, n): (*mut O, usize),
 ) {
@@ -236,8 +242,8 @@ unsafe fn tiles_of_rows<
 }
 
 /// # Safety
-/// `a`: the starts of rows whose runs are there; `b`: the rows of a panel that they meet. With `PAIRS` both
-/// are even.
+/// `a`: the starts of rows whose runs are there; `b`: the rows of a panel that they meet, with `V` 4 also of that
+/// `next` behind. With `PAIRS` both are even.
 #[inline(always)]
 unsafe fn tile_of_rows<
     S: Simd,
@@ -250,13 +256,13 @@ unsafe fn tile_of_rows<
     simd: S,
     mut a: [*const F; M],
     runs: Runs,
-    b: *const F,
+    (b, next): (*const F, usize),
 ) -> [[S::V; V]; M] {
     let zeros = [[simd.splat(0.0); V]; M];
     let (mut total, mut tile, mut n) = (zeros, zeros, 0);
     // A lane of pairs has half of the products.
     let stretch = if PAIRS { 2 * STRETCH } else { STRETCH };
-    let width = if PAIRS { S::LANES * 3 / 2 } else { V * S::LANES };
+    let width = if PAIRS { S::LANES * 3 / 2 } else { V.min(PANEL) * S::LANES };
     let mut b = b.wrapping_add(runs.first * width);
     for _ in 0..runs.n {
         if LONG {
@@ -274,13 +280,15 @@ unsafe fn tile_of_rows<
                 // SAFETY: values `range` of each row's run, and the rows of the panel that they meet.
                 unsafe {
                     let b = b.add(start * width);
-                    tile = sum_stretch::<S, F, V, M, PAIRS>(simd, a, range, b, tile);
+                    tile = sum_stretch::<S, F, V, M, PAIRS>(simd, a, range, (b, next), tile);
                 }
             }
         } else {
             // Without a second set of sums, which would not fit into the registers.
             // SAFETY: each row's run, and the rows of the panel that it meets.
-            unsafe { tile = sum_stretch::<S, F, V, M, PAIRS>(simd, a, 0..runs.len, b, tile) };
+            unsafe {
+                tile = sum_stretch::<S, F, V, M, PAIRS>(simd, a, 0..runs.len, (b, next), tile)
+            };
         }
         // Behind the last run neither is looked at.
         b = b.wrapping_add(runs.panel_distance * width);
@@ -308,17 +316,19 @@ unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize, const 
     simd: S,
     a: [*const F; M],
     range: Range<usize>,
-    mut b: *const F,
+    (mut b, next): (*const F, usize),
     mut tile: [[S::V; V]; M],
 ) -> [[S::V; V]; M] {
-    let (step, row_len) = if PAIRS { (2, 3 * S::LANES) } else { (1, V * S::LANES) };
+    let (step, row_len) = if PAIRS { (2, 3 * S::LANES) } else { (1, V.min(PANEL) * S::LANES) };
     let mut k = range.start;
     while k < range.end {
         // SAFETY: the next row of the panel, value `k` of each row; or two of both.
         unsafe {
             let mut row = [simd.splat(0.0); V];
             for v in 0..V {
-                row[v] = simd.load(b.add(v * S::LANES).cast());
+                let (panel, v_at) = if V == 2 * PANEL { (v / PANEL, v % PANEL) } else { (0, v) };
+                let at = panel * next + v_at * S::LANES;
+                row[v] = simd.load(b.add(at).cast());
             }
             for m in 0..M {
                 let a = a[m].add(k).cast();
@@ -350,6 +360,13 @@ fn shared<S: Simd, const V: usize, const M: usize>(
     }
     sums
 }
+
+/// Vectors of a row of a panel, if not of a narrow one.
+const PANEL: usize = 2;
+
+/// Rows of panels up to which a tile has two of them: most of what moves are the results then, which are
+/// written four vectors at a time. Long panels would leave the nearest cache by twos.
+const SHORT: usize = 32;
 
 /// Products that are summed one after the other before the sum joins those of other stretches: a
 /// sum of thousands would otherwise lose a digit to rounding.

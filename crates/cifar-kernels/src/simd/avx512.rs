@@ -189,6 +189,31 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    unsafe fn store_two_bf16(self, to: *mut bf16, [a, b]: [Self::V; 2]) {
+        // SAFETY: the caller's: 32 writable values of two bytes; `BF16` proves its instruction.
+        unsafe {
+            if BF16 {
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(b, a));
+                return _mm512_storeu_si512(to.cast(), both);
+            }
+            self.store_bf16(to, a);
+            self.store_bf16(to.add(16), b);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn choose(self, [a, b, c, d]: [*const u16; 4], which: &[u16; 32], to: *mut u16) {
+        // SAFETY: see `splat`; the caller's: 32 bytes each, and 64 of `which` and `to`.
+        unsafe {
+            let [a, b, c, d] = [a, b, c, d].map(|from| _mm256_loadu_si256(from.cast()));
+            let first = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b);
+            let second = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(c), d);
+            let which = _mm512_loadu_si512(which.as_ptr().cast());
+            _mm512_storeu_si512(to.cast(), _mm512_permutex2var_epi16(first, which, second));
+        }
+    }
+
+    #[inline(always)]
     fn pairs(self, a: Self::V, b: Self::V) -> Self::V {
         // SAFETY: see `splat`; `BF16` proves its instruction.
         unsafe {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cifar_kernels::buffer::Buffer;
 use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
 use cifar_kernels::element::{Element, bf16};
 use cifar_kernels::peak;
@@ -12,8 +13,10 @@ use serde::Serialize;
 use crate::console::Console;
 use crate::tables::{Align, Table};
 
-/// Runs of each pass; the median counts.
+/// Runs of each pass at least, and how long they take together at least, as the first dozen of a millisecond each
+/// are slower; the median counts.
 const RUNS: usize = 7;
+const LEAST: Duration = Duration::from_millis(100);
 
 /// One way through one convolution.
 #[derive(Serialize)]
@@ -160,32 +163,43 @@ fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
 
 /// Times of the three passes, the packing of the weights included.
 fn times<E: Element>(conv: Conv2d, algorithm: Algorithm, batch_size: usize) -> [Duration; 3] {
-    let x = vec![E::from_f32(0.5); batch_size * conv.in_len()];
-    let dy = vec![E::from_f32(0.25); batch_size * conv.out_len()];
+    let [mut x, mut dx] = [(); 2].map(|()| filled::<E>(0.5, batch_size * conv.in_len()));
+    let [mut y, mut dy] = [(); 2].map(|()| filled::<E>(0.25, batch_size * conv.out_len()));
+    let (x, dx): (&[E], &mut [E]) = (x.as_mut_slice(), dx.as_mut_slice());
+    let (y, dy): (&mut [E], &[E]) = (y.as_mut_slice(), dy.as_mut_slice());
     let weight = vec![0.125; conv.weight_len()];
-    let (mut y, mut dx, mut dweight) = (dy.clone(), x.clone(), weight.clone());
+    let mut dweight = weight.clone();
     let mut there = Filters::<E>::new(conv, Pass::Forward, algorithm);
     let mut back = Filters::<E>::new(conv, Pass::InputGradient, algorithm);
     [
         median(|| {
             there.pack(&weight);
-            conv::forward(&there, &x, Epilogue::default(), &mut y);
+            conv::forward(&there, x, Epilogue::default(), y);
         }),
         median(|| {
             back.pack(&weight);
-            conv::input_gradient(&back, &dy, false, &mut dx);
+            conv::input_gradient(&back, dy, false, dx);
         }),
-        median(|| conv::weight_gradient(&conv, algorithm, &x, &dy, &mut dweight)),
+        median(|| conv::weight_gradient(&conv, algorithm, x, dy, &mut dweight)),
     ]
+}
+
+/// Values that begin at a cache line, as those of a network do, and PyTorch's.
+fn filled<E: Element>(value: f32, len: usize) -> Buffer {
+    let mut buffer = Buffer::zeros::<E>(len);
+    buffer.as_mut_slice().fill(E::from_f32(value));
+    buffer
 }
 
 fn median(mut f: impl FnMut()) -> Duration {
     f();
-    let mut times = [Duration::ZERO; RUNS].map(|_| {
+    let mut times = Vec::new();
+    let all = Instant::now();
+    while times.len() < RUNS || all.elapsed() < LEAST {
         let start = Instant::now();
         f();
-        start.elapsed()
-    });
+        times.push(start.elapsed());
+    }
     times.sort_unstable();
-    times[RUNS / 2]
+    times[times.len() / 2]
 }

@@ -1,6 +1,6 @@
 //! The pixels of a result that the same taps of the kernel reach, as a product.
 //!
-//! Zeros around the image, unless it is a picture, are not multiplied: pixels at an edge have fewer runs,
+//! Zeros around the image are not multiplied: pixels at an edge have fewer runs,
 //! and those of several images are multiplied together.
 
 use std::ops::Range;

@@ -17,14 +17,7 @@ pub(super) struct Window {
     all_channels: usize,
     /// Those it sees: of one group.
     pub(super) channels: usize,
-    /// Pixels of zeros that are put around the image.
-    border: usize,
 }
-
-/// Channels of a picture at most. With zeros put around it, no window is cut off at an edge: its few values
-/// are copied sooner than those windows are multiplied by themselves. Weights that are not finite make NaN
-/// of these zeros.
-const PICTURE: usize = 4;
 
 /// One direction of the windows.
 #[derive(Debug, Clone)]
@@ -37,7 +30,7 @@ pub(super) struct Axis {
     stride: usize,
     /// Pixels of the grid.
     pub(super) grid: usize,
-    /// Pixels of the image, with the border.
+    /// Pixels of the image.
     image: usize,
 }
 
@@ -98,20 +91,18 @@ impl Axis {
 impl Window {
     /// What the forward pass sees for the first group: the grid is the result.
     pub(super) fn forward(conv: &Conv2d) -> Self {
-        let border = if conv.in_channels <= PICTURE { conv.padding } else { 0 };
         let axis = |kernel: usize, grid: usize, image: usize| Axis {
-            first: border as isize - conv.padding as isize,
+            first: -(conv.padding as isize),
             taps: (0..kernel).collect(),
             stride: conv.stride,
             grid,
-            image: image + 2 * border,
+            image,
         };
         Self {
             rows: axis(conv.kernel_height, conv.out_height(), conv.height),
             columns: axis(conv.kernel_width, conv.out_width(), conv.width),
             all_channels: conv.in_channels,
             channels: conv.in_channels / conv.groups,
-            border,
         }
     }
 
@@ -126,7 +117,6 @@ impl Window {
             columns: axis(phase.1, conv.kernel_width, (conv.width, conv.out_width())),
             all_channels: conv.out_channels,
             channels: conv.out_channels / conv.groups,
-            border: 0,
         }
     }
 
@@ -151,60 +141,32 @@ impl Window {
         self.factors::<E>(self.rows.taps.len() * self.columns.taps.len())
     }
 
-    /// Calls `f` with the pixels of whole `images` for one group and the border around each, every pixel of
-    /// [`Window::pixel_len`] values: with the images themselves where they are that.
+    /// Calls `f` with the pixels of whole `images` for one group, every pixel of [`Window::pixel_len`] values:
+    /// with the images themselves where they are that.
     pub(super) fn with_pixels<E: Element, R>(
         &self,
         group: usize,
         images: &[E],
         f: impl FnOnce(&[E::Factor]) -> R,
     ) -> R {
-        let (len, border) = (self.pixel_len::<E>(), self.border);
+        let (all, seen, len) = (self.all_channels, self.channels, self.pixel_len::<E>());
         let aligned = images.as_ptr().align_offset(align_of::<E::Factor>()) == 0;
-        let as_they_are = (self.channels, len, border) == (self.all_channels, self.all_channels, 0);
-        if as_they_are && aligned {
+        if (seen, len) == (all, all) && aligned {
             return f(factors(images));
         }
-        let (image_len, row_len) = (self.image_len(), self.columns.image * len);
-        let frame_len = self.rows.image * row_len;
-        with_scratch(images.len() / image_len * frame_len, |pixels: &mut [E]| {
-            if border > 0 {
-                pixels.fill(E::default());
-            }
-            let frames = pixels.chunks_exact_mut(frame_len).zip(images.chunks_exact(image_len));
-            for (frame, image) in frames {
-                let frame = &mut frame[border * (row_len + len)..];
-                let rows = image.chunks_exact(image_len / (self.rows.image - 2 * border));
-                for (row, to) in rows.zip(frame.chunks_mut(row_len)) {
-                    self.copy_pixels(group, row, to);
-                }
+        with_scratch(images.len() / all * len, |pixels: &mut [E]| {
+            for (pixel, from) in pixels.chunks_exact_mut(len).zip(images.chunks_exact(all)) {
+                let (pixel, beyond) = pixel.split_at_mut(seen);
+                pixel.copy_from_slice(&from[group * seen..][..seen]);
+                beyond.fill(E::default());
             }
             f(factors(pixels))
         })
     }
 
-    /// Copies the channels of one group.
-    fn copy_pixels<E: Element>(&self, group: usize, from: &[E], to: &mut [E]) {
-        let (all, len) = (self.all_channels, self.pixel_len::<E>());
-        if (self.channels, len) == (all, all) {
-            return to[..from.len()].copy_from_slice(from);
-        }
-        if (self.channels, all, len) == (3, 3, 4) {
-            // Pictures: no call for each pixel.
-            let each = to.as_chunks_mut().0.iter_mut().zip(from.as_chunks().0);
-            return each.for_each(|(pixel, &[r, g, b])| *pixel = [r, g, b, E::default()]);
-        }
-        for (pixel, from) in to.chunks_exact_mut(len).zip(from.chunks_exact(all)) {
-            let (seen, beyond) = pixel.split_at_mut(self.channels);
-            seen.copy_from_slice(&from[group * self.channels..][..self.channels]);
-            beyond.fill(E::default());
-        }
-    }
-
     /// Values of an image.
     pub(super) fn image_len(&self) -> usize {
-        let inside = |axis: &Axis| axis.image - 2 * self.border;
-        inside(&self.rows) * inside(&self.columns) * self.all_channels
+        self.rows.image * self.columns.image * self.all_channels
     }
 
     /// Where what is seen of an image begins among the factors of all pixels, from the grid's pixel in

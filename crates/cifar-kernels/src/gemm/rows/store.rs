@@ -9,7 +9,7 @@ use super::Epilogue;
 use crate::element::Element;
 use crate::simd::{Lane, Simd};
 
-/// Values of a vector, and of a tile, at most: 8 rows of two vectors.
+/// Values of a vector, and of a tile, at most: 8 rows of two vectors, or 4 of four.
 pub(super) const MAX_LANES: usize = 16;
 const MAX_TILE: usize = 8 * 2 * MAX_LANES;
 
@@ -111,8 +111,12 @@ unsafe fn store_whole<S: Simd, O: Element, const V: usize, const M: usize, const
         }
         if n == V * S::LANES {
             for m in 0..M {
-                for v in 0..V {
-                    O::store(simd, at(m, v), tile[m][v]);
+                for v in (0..V).step_by(2) {
+                    if v + 1 < V {
+                        O::store_two(simd, at(m, v), [tile[m][v], tile[m][v + 1]]);
+                    } else {
+                        O::store(simd, at(m, v), tile[m][v]);
+                    }
                 }
             }
             return;
