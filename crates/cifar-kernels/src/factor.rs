@@ -5,12 +5,13 @@
 use half::bf16;
 
 use crate::buffer::Plain;
+use crate::element::Element;
 use crate::simd::Simd;
 
 /// The operations on vectors of an [`Element`](crate::element::Element).
 pub trait Vectors: Plain {
     /// What a matrix product of such values is made of.
-    type Factor: Factor;
+    type Factor: Factor<Value = Self>;
 
     /// Whether instructions for bf16 load, store or multiply them.
     const BF16: bool = Self::Factor::BF16;
@@ -42,6 +43,9 @@ pub trait Vectors: Plain {
 /// What one lane of a vector holds where two matrices are multiplied: a value of f32, or two of
 /// bf16 whose products are summed. Four bytes, so that they move as f32 do.
 pub trait Factor: Plain + Default {
+    /// What it is made of.
+    type Value: Element<Factor = Self>;
+
     /// Values of one.
     const VALUES: usize;
 
@@ -50,6 +54,12 @@ pub trait Factor: Plain + Default {
 
     /// The factors of [`Factor::VALUES`] vectors; others of `values` are not looked at.
     fn join<S: Simd>(s: S, values: [S::V; 2]) -> S::V;
+
+    /// Two vectors of the factors that values of two rows make; of the first alone where a factor has one.
+    ///
+    /// # Safety
+    /// `rows` point to two vectors of readable values each; no alignment is needed.
+    unsafe fn join_rows<S: Simd>(s: S, rows: [*const Self::Value; 2]) -> [S::V; 2];
 
     /// `c` and the product of `a` and `b`.
     fn mul_add<S: Simd>(s: S, a: S::V, b: S::V, c: S::V) -> S::V;
@@ -109,11 +119,19 @@ impl Vectors for bf16 {
 }
 
 impl Factor for f32 {
+    type Value = Self;
+
     const VALUES: usize = 1;
 
     #[inline(always)]
     fn join<S: Simd>(_: S, [value, _]: [S::V; 2]) -> S::V {
         value
+    }
+
+    #[inline(always)]
+    unsafe fn join_rows<S: Simd>(s: S, [first, _]: [*const f32; 2]) -> [S::V; 2] {
+        // SAFETY: the caller's.
+        [0, S::LANES].map(|at| unsafe { s.load(first.add(at)) })
     }
 
     #[inline(always)]
@@ -123,11 +141,19 @@ impl Factor for f32 {
 }
 
 impl Factor for Pair {
+    type Value = bf16;
+
     const VALUES: usize = 2;
 
     #[inline(always)]
     fn join<S: Simd>(s: S, [first, second]: [S::V; 2]) -> S::V {
         s.pairs(first, second)
+    }
+
+    #[inline(always)]
+    unsafe fn join_rows<S: Simd>(s: S, [first, second]: [*const bf16; 2]) -> [S::V; 2] {
+        // SAFETY: the caller's.
+        unsafe { s.pair_up(first, second) }
     }
 
     #[inline(always)]

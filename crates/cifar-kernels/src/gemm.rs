@@ -15,7 +15,7 @@ mod rows;
 
 pub(crate) use ahead::Ahead;
 pub(crate) use columns::{
-    Columns, Right, Spans, products_of_columns, sums_at, sums_len, tile_rows,
+    Columns, Right, Spans, products_of_columns, sums_at, sums_len, tile_columns, tile_rows,
 };
 pub(crate) use panels::{
     depth_of, join_rows, pack_panels, pair_rows, pairs_fit, panel_width, panels_len,

@@ -114,6 +114,16 @@ pub trait Simd: Copy {
     }
     /// The bits of a [`Pair`](crate::factor::Pair) in each lane: `a` and `b`, rounded as by [`Simd::store_bf16`].
     fn pairs(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The bits of the [`Pair`](crate::factor::Pair)s that two vectors of values of `a` make with those of `b`.
+    ///
+    /// # Safety
+    /// `a` and `b` point to two vectors of readable values each; no alignment is needed.
+    unsafe fn pair_up(self, a: *const bf16, b: *const bf16) -> [Self::V; 2] {
+        [0, Self::LANES].map(|at| {
+            // SAFETY: the caller's.
+            unsafe { self.pairs(self.load_bf16(a.add(at)), self.load_bf16(b.add(at))) }
+        })
+    }
     /// `c` and both products of the [`Pair`](crate::factor::Pair)s whose bits `a` and `b` are. Some machines take
     /// subnormal values for 0 here.
     fn pairs_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;

@@ -6,11 +6,15 @@
 
 use std::ops::Range;
 
-use super::panels::{lanes, panel_width, panels_len};
+use super::panels::{join_rows, lanes, panel_width, panels_len};
 use super::{Ahead, Places};
 use crate::factor::Factor;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
+
+mod thin;
+
+use thin::is_thin;
 
 /// Rows of the tile of [`products_of_columns`].
 pub(crate) fn tile_rows(isa: Isa) -> usize {
@@ -58,13 +62,31 @@ pub(crate) struct Spans<'a> {
     pub(crate) of_tile: &'a [usize],
 }
 
+/// Columns of a tile.
+pub(crate) fn tile_columns(isa: Isa, rows: usize, columns: usize) -> usize {
+    if is_thin(isa, rows, columns) { columns } else { panel_width(isa, columns) }
+}
+
 /// The right matrix of [`products_of_columns`].
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Right<'a, F> {
+#[derive(Debug)]
+pub(crate) enum Right<'a, F: Factor> {
     /// In panels.
     Panels(&'a [F]),
     /// Row after row; of whole panels.
     Rows(&'a [F]),
+    /// Row after row what the values of two matrices make; of whole panels, for which there is room.
+    Joined([&'a [F::Value]; 2], &'a mut [F]),
+}
+
+/// The factors of a right matrix.
+#[derive(Clone, Copy)]
+struct Factors<F: Factor> {
+    start: *const F,
+    /// From a panel to the next, and from a row to the next.
+    panel_stride: usize,
+    row_stride: usize,
+    /// Of what they have to be made yet, and where they go.
+    unmade: Option<([*const F::Value; 2], *mut F)>,
 }
 
 /// `sums[r][c] += Σₚ rowₚ[r] · b[p][c]`: the left matrix transposed. `b`: as many rows as the left
@@ -80,13 +102,27 @@ pub(crate) fn products_of_columns<F: Factor>(
 ) {
     let Columns { a: factors, starts, offsets, spans, .. } = a;
     assert_eq!(sums.len(), sums_len(isa, offsets.len(), columns), "product: the sums do not fit");
+    let thin = is_thin(isa, offsets.len(), columns) && spans.is_none();
     let (width, n_values) = (panel_width(isa, columns), panels_len(isa, starts.len(), columns));
-    // From a panel to the next, and from a row to the next.
-    let (b, strides) = match b {
-        Right::Panels(b) => (b, (starts.len() * width, width)),
-        Right::Rows(b) => (b, (width, columns)),
+    let rows_at = |start| Factors { start, panel_stride: width, row_stride: columns, unmade: None };
+    let (b, len) = match b {
+        Right::Panels(b) => {
+            let panel_stride = starts.len() * width;
+            (Factors { panel_stride, row_stride: width, ..rows_at(b.as_ptr()) }, b.len())
+        }
+        Right::Rows(b) => (rows_at(b.as_ptr()), b.len()),
+        Right::Joined(values, room) => {
+            let enough = values.iter().all(|values| values.len() >= room.len());
+            assert!(enough, "product: values to be joined do not fit");
+            if !thin {
+                join_rows(isa, values[0], Some(values[1]), room);
+            }
+            let to = room.as_mut_ptr();
+            let unmade = thin.then(|| (values.map(<[_]>::as_ptr), to));
+            (Factors { unmade, ..rows_at(to) }, room.len())
+        }
     };
-    assert_eq!(b.len(), n_values, "product: the right matrix does not fit");
+    assert_eq!(len, n_values, "product: the right matrix does not fit");
     if sums.is_empty() {
         return;
     }
@@ -105,17 +141,19 @@ pub(crate) fn products_of_columns<F: Factor>(
     }
     // SAFETY: by the assertions every tile finds its values.
     unsafe {
-        if columns <= lanes(isa) {
-            columns_by_panels::<F, 1>(isa, a, (b, strides), columns, add, sums);
+        if thin {
+            thin::columns_by_rows::<F>(isa, a, b, add, sums);
+        } else if columns <= lanes(isa) {
+            columns_by_panels::<F, 1>(isa, a, b, columns, add, sums);
         } else {
-            columns_by_panels::<F, 2>(isa, a, (b, strides), columns, add, sums);
+            columns_by_panels::<F, 2>(isa, a, b, columns, add, sums);
         }
     }
 }
 
 per_isa! {
     unsafe fn columns_by_panels<F: Factor; const V: usize>(
-        a: Columns<'_, F>, b: (&[F], (usize, usize)), columns: usize, add: bool, sums: &mut [f32],
+        a: Columns<'_, F>, b: Factors<F>, columns: usize, add: bool, sums: &mut [f32],
     ) = columns_by_panels_body
 }
 
@@ -125,7 +163,7 @@ per_isa! {
 unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: usize>(
     simd: S,
     a: Columns<'_, F>,
-    (b, (panel_stride, row_stride)): (&[F], (usize, usize)),
+    b: Factors<F>,
     columns: usize,
     add: bool,
     sums: &mut [f32],
@@ -148,30 +186,34 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
             let side_by_side = offsets.iter().enumerate().all(|(m, at)| *at == offsets[0] + m);
             // SAFETY: every row's factors lie in `a`; `depth` rows of a panel; a tile of the sums.
             unsafe {
-                let b = (b.as_ptr().add(block * panel_stride), row_stride);
+                let b = Factors { start: b.start.add(block * b.panel_stride), ..b };
                 let sums = sums.as_mut_ptr().add((tile * blocks + block) * M * width);
                 let a = (a.a.as_ptr(), starts, spans);
                 let ahead = shares.start(block * tiles + tile);
                 // Where nothing is left to fetch, what is there: an address without memory would be looked
                 // up in every step. Most tiles with nothing to fetch are side by side.
-                let fetched = (ahead.unwrap_or(b.0.addr()), shares.step);
+                let fetched = (ahead.unwrap_or(b.start.addr()), shares.step);
+                let put = |m: usize, v: usize, value| {
+                    let to = sums.add(m * width + v * S::LANES);
+                    simd.store(to, if add { simd.add(value, simd.load(to)) } else { value });
+                };
                 if side_by_side && ahead.is_none() {
-                    tile_of_columns::<S, F, V, M, true, false>(
-                        simd, a, offsets, b, fetched, add, sums,
+                    tile_of_columns::<S, F, V, M, true, false, false>(
+                        simd, a, offsets, b, fetched, put,
                     );
                 } else if side_by_side {
-                    tile_of_columns::<S, F, V, M, true, true>(
-                        simd, a, offsets, b, fetched, add, sums,
+                    tile_of_columns::<S, F, V, M, true, true, false>(
+                        simd, a, offsets, b, fetched, put,
                     );
                 } else if rows - tile * M <= FEW {
                     const { assert!(FEW <= M) };
                     let offsets = std::array::from_fn(|m| offsets[m]);
-                    tile_of_columns::<S, F, V, FEW, false, true>(
-                        simd, a, offsets, b, fetched, add, sums,
+                    tile_of_columns::<S, F, V, FEW, false, true, false>(
+                        simd, a, offsets, b, fetched, put,
                     );
                 } else {
-                    tile_of_columns::<S, F, V, M, false, true>(
-                        simd, a, offsets, b, fetched, add, sums,
+                    tile_of_columns::<S, F, V, M, false, true, false>(
+                        simd, a, offsets, b, fetched, put,
                     );
                 }
             }
@@ -182,11 +224,15 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
 /// A last tile of at most so many rows is one of so many; those behind are not written.
 const FEW: usize = 4;
 
-/// `FETCH`: whether `ahead` and what follows it are fetched.
+/// Vectors of a row of a panel, if not of a narrow one.
+const PANEL: usize = 2;
+
+/// `FETCH`: whether `ahead` and what follows it are fetched; `JOIN`: whether the right matrix is made on the way.
+/// With `V` 4 a tile has two panels. `put(m, v, sum)` takes its sums.
 ///
 /// # Safety
 /// `a`: from each start the factors at `offsets`, which run on one by one where `NEAR`; `b`: as
-/// many rows of a panel as starts, of which `spans` are some; `sums`: `M` rows of a panel.
+/// many rows of its panels as starts, of which `spans` are some, with `JOIN` all, not made yet.
 #[inline(always)]
 unsafe fn tile_of_columns<
     S: Simd,
@@ -195,20 +241,20 @@ unsafe fn tile_of_columns<
     const M: usize,
     const NEAR: bool,
     const FETCH: bool,
+    const JOIN: bool,
 >(
     simd: S,
     (a, starts, spans): (*const F, &[usize], &[Range<usize>]),
     offsets: [usize; M],
-    (b, row_stride): (*const F, usize),
+    b: Factors<F>,
     (mut ahead, step): (usize, usize),
-    add: bool,
-    sums: *mut f32,
+    put: impl Fn(usize, usize, S::V),
 ) {
-    let width = V * S::LANES;
     let mut tile = [[simd.splat(0.0); V]; M];
     for span in spans {
         // One pointer a step and no index: the offsets alone take half of the general registers.
-        let mut b = b.wrapping_add(span.start * row_stride);
+        let mut at = b.start.wrapping_add(span.start * b.row_stride);
+        let mut unmade = b.unmade;
         // SAFETY: the starts of the rows of a span.
         for start in unsafe { starts.get_unchecked(span.clone()) } {
             if FETCH {
@@ -219,8 +265,25 @@ unsafe fn tile_of_columns<
             unsafe {
                 let a = a.add(start + if NEAR { offsets[0] } else { 0 });
                 let mut row = [simd.splat(0.0); V];
-                for v in 0..V {
-                    row[v] = simd.load(b.add(v * S::LANES).cast());
+                if let (true, Some((values, to))) = (JOIN, &mut unmade) {
+                    for two in 0..V / 2 {
+                        let values = values.map(|values| values.add(two * 2 * S::LANES));
+                        let made = F::join_rows(simd, values);
+                        for v in 0..2 {
+                            row[2 * two + v] = made[v];
+                            simd.store(to.add((2 * two + v) * S::LANES).cast(), made[v]);
+                        }
+                    }
+                    *values = values.map(|values| values.wrapping_add(b.row_stride));
+                    *to = to.wrapping_add(b.row_stride);
+                } else {
+                    for v in 0..V {
+                        let (panel, v_at) =
+                            if V == 2 * PANEL { (v / PANEL, v % PANEL) } else { (0, v) };
+                        row[v] = simd.load(at.add(panel * b.panel_stride + v_at * S::LANES).cast());
+                    }
+                    // Behind the last row it is not looked at.
+                    at = at.wrapping_add(b.row_stride);
                 }
                 for m in 0..M {
                     let a = simd.splat(*a.add(if NEAR { m } else { offsets[m] }).cast());
@@ -229,20 +292,11 @@ unsafe fn tile_of_columns<
                     }
                 }
             }
-            // Behind the last row it is not looked at.
-            b = b.wrapping_add(row_stride);
         }
     }
-    for (m, row) in tile.into_iter().enumerate() {
-        for (v, mut value) in row.into_iter().enumerate() {
-            // SAFETY: a vector of the tile's sums.
-            unsafe {
-                let to = sums.add(m * width + v * S::LANES);
-                if add {
-                    value = simd.add(value, simd.load(to));
-                }
-                simd.store(to, value);
-            }
+    for m in 0..M {
+        for v in 0..V {
+            put(m, v, tile[m][v]);
         }
     }
 }

@@ -110,6 +110,40 @@ fn columns_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
     }
 }
 
+/// Two matrices of whole panels joined row by row, and kept.
+fn columns_times_joined<E: Element>(rows: usize, depth: usize, panels: usize) {
+    for isa in Isa::available() {
+        let columns = panels * panel_width(isa, 1000);
+        let n_values = E::Factor::VALUES;
+        let a = integers(n_values * depth * rows, 1);
+        let b = [2, 3].map(|seed| integers(depth * columns, seed));
+        let (a_stored, b_stored) = (narrow::<E>(&a), b.each_ref().map(|b| narrow::<E>(b)));
+        let mut left = vec![E::Factor::default(); depth * rows];
+        join_rows(isa, &a_stored[..left.len()], a_stored.get(left.len()..), &mut left);
+        let mut kept = vec![E::Factor::default(); depth * columns];
+        let mut sums = vec![9.0; sums_len(isa, rows, columns)];
+        let starts: Vec<usize> = (0..depth).map(|p| p * rows).collect();
+        let offsets: Vec<usize> = (0..rows).collect();
+        let (starts, offsets) = (Places::new(&starts), Places::new(&offsets));
+        let left = Columns { a: &left, starts, offsets, spans: None, ahead: Ahead::default() };
+        let right = Right::Joined([&b_stored[0], &b_stored[1]], &mut kept);
+        products_of_columns(isa, left, right, columns, false, &mut sums);
+        products_of_columns(isa, left, Right::Rows(&kept), columns, true, &mut sums);
+        let width = panel_width(isa, columns);
+        for row in 0..rows {
+            for column in 0..columns {
+                let product = |p: usize, value: usize| {
+                    2.0 * a[(value * depth + p) * rows + row] * b[value][p * columns + column]
+                };
+                let of_row = |p| (0..n_values).map(|value| product(p, value)).sum::<f32>();
+                let want: f32 = (0..depth).map(of_row).sum();
+                let at = sums_at(isa, row, column / width * width, columns) + column % width;
+                assert_eq!(sums[at], want, "{isa} {row} {column}");
+            }
+        }
+    }
+}
+
 proptest! {
     // Small integers, whose products and sums are exact in any order, also as bf16.
 
@@ -123,9 +157,17 @@ proptest! {
 
     #[test]
     fn products_of_columns_are_exact(
-        rows in 1usize..20, depth in 0usize..12, columns in 1usize..70,
+        rows in 1usize..40, depth in 0usize..12, columns in 1usize..140,
     ) {
         columns_times_panels::<f32>(rows, depth, columns);
         columns_times_panels::<bf16>(rows, depth, columns);
+    }
+
+    #[test]
+    fn products_of_columns_with_joined_rows_are_exact(
+        rows in 1usize..40, depth in 0usize..12, panels in 1usize..4,
+    ) {
+        columns_times_joined::<f32>(rows, depth, panels);
+        columns_times_joined::<bf16>(rows, depth, panels);
     }
 }

@@ -233,6 +233,21 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
+    unsafe fn pair_up(self, a: *const bf16, b: *const bf16) -> [Self::V; 2] {
+        // SAFETY: see `splat`; the caller's: 32 values of two bytes each.
+        unsafe {
+            let [a, b] = [a, b].map(|from| _mm512_loadu_si512(from.cast()));
+            // One of each by turns, from the first and from the second half.
+            let first = _mm512_set_epi16(
+                47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5,
+                36, 4, 35, 3, 34, 2, 33, 1, 32, 0,
+            );
+            let second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+            [first, second].map(|at| _mm512_castsi512_ps(_mm512_permutex2var_epi16(a, at, b)))
+        }
+    }
+
+    #[inline(always)]
     fn pairs_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // SAFETY: see `splat`; `BF16` proves its instruction.
         unsafe {

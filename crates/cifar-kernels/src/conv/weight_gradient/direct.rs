@@ -50,7 +50,8 @@ impl Sums {
         let frame = Frame::new(conv);
         let (c, k) = (conv.in_channels / conv.groups, conv.out_channels / conv.groups);
         let n_pixels = conv.out_height() * conv.out_width();
-        let most = PANEL_FACTORS / panel_width(isa, k);
+        let rows = conv.n_taps() * c;
+        let most = PANEL_FACTORS / gemm::tile_columns(isa, rows, k);
         let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, most);
         let n_factors = (at_a_time / n_pixels).max(1);
         let blocks = Blocks::new(isa, c, conv.n_taps(), n_factors * frame.len());
@@ -156,13 +157,15 @@ impl Sums {
                     ahead: self.ahead(n_factors, &part, dy),
                 };
                 let of_image = part.start * k..part.end * k;
+                let second = dy.get(conv.out_len() + of_image.start..conv.out_len() + of_image.end);
                 let right = if as_rows && n_values == 1 {
                     Right::Rows(factors(&dy[of_image]))
+                } else if let (true, Some(second)) = (as_rows, second) {
+                    let panels = &mut panels[..of_image.len()];
+                    Right::Joined([&dy[of_image], second], panels)
                 } else if as_rows {
                     let panels = &mut panels[..of_image.len()];
-                    let second =
-                        dy.get(conv.out_len() + of_image.start..conv.out_len() + of_image.end);
-                    join_rows(isa, &dy[of_image], second, panels);
+                    join_rows(isa, &dy[of_image], None, panels);
                     Right::Rows(panels)
                 } else {
                     let row = |r: usize| {
