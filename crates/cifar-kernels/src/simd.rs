@@ -101,11 +101,11 @@ pub trait Simd: Copy {
             self.store_bf16(to.add(Self::LANES), b);
         }
     }
-    /// Of four times 16 values of two bytes those 32 that `which` names, counted through all of them.
+    /// Of three times 16 values of two bytes those 32 that `which` names, counted through all of them.
     ///
     /// # Safety
-    /// Each of `from` points to 16 readable values, `to` to 32 writable ones; `which` is less than 64.
-    unsafe fn choose(self, from: [*const u16; 4], which: &[u16; 32], to: *mut u16) {
+    /// Each of `from` points to 16 readable values, `to` to 32 writable ones; `which` is less than 48.
+    unsafe fn choose(self, from: [*const u16; 3], which: &[u16; 32], to: *mut u16) {
         for (at, which) in which.iter().enumerate() {
             let which = usize::from(*which);
             // SAFETY: the caller's.
@@ -237,13 +237,13 @@ mod tests {
     }
 
     per_isa! {
-        unsafe fn choose_32(from: &[u16; 64], which: &[u16; 32], to: &mut [u16; 32]) = choose_32_body
+        unsafe fn choose_32(from: &[u16; 48], which: &[u16; 32], to: &mut [u16; 32]) = choose_32_body
     }
 
     #[inline(always)]
     unsafe fn choose_32_body<S: Simd, const M: usize>(
         s: S,
-        from: &[u16; 64],
+        from: &[u16; 48],
         which: &[u16; 32],
         to: &mut [u16; 32],
     ) {
@@ -254,11 +254,11 @@ mod tests {
 
     #[test]
     fn values_are_chosen_by_number() {
-        let from: [u16; 64] = std::array::from_fn(|at| 1000 + at as u16);
-        let which: [u16; 32] = std::array::from_fn(|at| (at * 37 % 64) as u16);
+        let from: [u16; 48] = std::array::from_fn(|at| 1000 + at as u16);
+        let which: [u16; 32] = std::array::from_fn(|at| (at * 37 % 48) as u16);
         for isa in Isa::available() {
             let mut to = [0; 32];
-            // SAFETY: the numbers are less than 64.
+            // SAFETY: the numbers are less than 48.
             unsafe { choose_32(isa, &from, &which, &mut to) };
             assert_eq!(to, which.map(|at| 1000 + at), "{isa}");
         }

@@ -202,12 +202,12 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)]
-    unsafe fn choose(self, [a, b, c, d]: [*const u16; 4], which: &[u16; 32], to: *mut u16) {
+    unsafe fn choose(self, [a, b, c]: [*const u16; 3], which: &[u16; 32], to: *mut u16) {
         // SAFETY: see `splat`; the caller's: 32 bytes each, and 64 of `which` and `to`.
         unsafe {
-            let [a, b, c, d] = [a, b, c, d].map(|from| _mm256_loadu_si256(from.cast()));
+            let [a, b, c] = [a, b, c].map(|from| _mm256_loadu_si256(from.cast()));
             let first = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b);
-            let second = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(c), d);
+            let second = _mm512_castsi256_si512(c);
             let which = _mm512_loadu_si512(which.as_ptr().cast());
             _mm512_storeu_si512(to.cast(), _mm512_permutex2var_epi16(first, which, second));
         }

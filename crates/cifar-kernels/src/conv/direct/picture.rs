@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::part::PASS_PIXELS;
+use super::part::TASK_PIXELS;
 use super::strips::{BEHIND, Strips};
 use crate::buffer::{factors, with_scratch};
 use crate::conv::{Conv2d, Epilogue};
@@ -76,7 +76,7 @@ impl Picture {
                 (runs, stride * padded_row, stride * channels)
             }
         };
-        let rows = (PASS_PIXELS / conv.out_width().max(1)).clamp(1, conv.out_height().max(1));
+        let rows = (TASK_PIXELS / conv.out_width().max(1)).clamp(1, conv.out_height().max(1));
         let table = |row: usize, column: usize| {
             let of_row = |at| (0..conv.out_width()).map(move |pixel| at * row + pixel * column);
             PlaceTable::new((0..rows).flat_map(of_row).collect())
@@ -157,10 +157,8 @@ impl Picture {
                             multiply(factors(seen(row)), at, n_rows);
                             continue;
                         };
-                        for next in 0..n_rows {
-                            let to = &mut strips[next * cutter.row_len()..];
-                            cutter.cut(isa, seen(row + next), to);
-                        }
+                        let rows = (n_rows, conv.stride * padded_row);
+                        cutter.cut(isa, seen(row), rows, strips);
                         multiply(factors(strips), at, n_rows);
                     }
                 }

@@ -14,7 +14,7 @@ use crate::simd::{Simd, per_isa};
 
 /// Values that are put together at a time; from so many rows, and from so many values of each.
 const CHOSEN: usize = 32;
-const ROWS: usize = 4;
+const ROWS: usize = 3;
 const OF_ROW: usize = 16;
 
 /// Values behind those of an image, and behind the strips, that are read and written with the last ones.
@@ -88,27 +88,41 @@ impl Strips {
         (0..kernel_width).flat_map(of_strip).collect()
     }
 
-    /// The strips of one row of the result, of an image from the first row that its windows see; behind both
-    /// are [`BEHIND`] values.
-    pub(super) fn cut<E: Element>(&self, isa: Isa, image: &[E], strips: &mut [E]) {
+    /// The strips of `n_rows` rows of the result, whose windows begin `step` values after one another, of an
+    /// image from the first row that they see; behind both are [`BEHIND`] values.
+    pub(super) fn cut<E: Element>(
+        &self,
+        isa: Isa,
+        image: &[E],
+        (n_rows, step): (usize, usize),
+        strips: &mut [E],
+    ) {
         let seen = self.values.last().map_or(0, |(row, ..)| (row + 1) * self.row_len);
         assert_eq!(size_of::<E>(), size_of::<u16>(), "strips: values that make no pairs");
-        assert!(image.len() >= seen + BEHIND, "strips: too few values");
-        assert!(strips.len() >= self.row_len() + BEHIND, "strips: no room");
+        let last = n_rows.saturating_sub(1) * step;
+        assert!(image.len() >= last + seen + BEHIND, "strips: too few values");
+        assert!(strips.len() >= n_rows * self.row_len() + BEHIND, "strips: no room");
         match &self.choice {
             Some(choice) if isa >= Isa::Avx512 => {
                 // SAFETY: by the assertions, with what is behind.
-                unsafe { choose::<E>(isa, self, choice, image, strips) };
+                unsafe { choose::<E>(isa, self, choice, (image, n_rows, step), strips) };
             }
-            _ => self.cut_singly(image, strips),
+            _ => self.cut_singly(image, (n_rows, step), strips),
         }
     }
 
     /// [`Strips::cut`], value by value.
-    fn cut_singly<E: Element>(&self, image: &[E], strips: &mut [E]) {
-        for (column, strip) in strips.chunks_exact_mut(self.len()).take(self.width).enumerate() {
+    fn cut_singly<E: Element>(
+        &self,
+        image: &[E],
+        (n_rows, step): (usize, usize),
+        strips: &mut [E],
+    ) {
+        for (at, strip) in strips.chunks_exact_mut(self.len()).take(n_rows * self.width).enumerate()
+        {
+            let first = at / self.width * step + at % self.width * self.channels;
             for (to, (row, next, channel)) in strip.iter_mut().zip(&self.values) {
-                *to = image[row * self.row_len + (column + next) * self.channels + channel];
+                *to = image[first + row * self.row_len + next * self.channels + channel];
             }
         }
     }
@@ -137,31 +151,36 @@ impl Choice {
 
 per_isa! {
     unsafe fn choose<E: Element>(
-        strips: &Strips, choice: &Choice, image: &[E], out: &mut [E],
+        strips: &Strips, choice: &Choice, image: (&[E], usize, usize), out: &mut [E],
     ) = choose_body
 }
 
 /// # Safety
-/// `E` is of two bytes. From `image` the rows that a window sees, for `out` those strips, and [`BEHIND`] values
+/// `E` is of two bytes. From `image` the rows that the windows see, for `out` those strips, and [`BEHIND`] values
 /// behind both.
 #[inline(always)]
 unsafe fn choose_body<S: Simd, E: Element, const M: usize>(
     s: S,
     strips: &Strips,
     choice: &Choice,
-    image: &[E],
+    (image, n_rows, step): (&[E], usize, usize),
     out: &mut [E],
 ) {
     let (image, out) = (image.as_ptr().cast::<u16>(), out.as_mut_ptr().cast::<u16>());
     let last = strips.values.last().map_or(0, |(row, ..)| *row);
-    for column in (0..strips.width).step_by(choice.columns) {
+    let rows: [usize; ROWS] = std::array::from_fn(|row| row.min(last) * strips.row_len);
+    let steps = (choice.columns * strips.channels, choice.columns * strips.len());
+    let n_choices = strips.width.div_ceil(choice.columns);
+    for row in 0..n_rows {
         // SAFETY: 16 values of each row from a column of the image, which end at most [`BEHIND`] the last row;
-        // 32 from that column's strip. Later columns write over what is too much.
+        // 32 from that column's strip. Later columns and rows write over what is too much.
         unsafe {
-            let rows: [*const u16; ROWS] = std::array::from_fn(|row| {
-                image.add(row.min(last) * strips.row_len + column * strips.channels)
-            });
-            s.choose(rows, &choice.which, out.add(column * strips.len()));
+            let (mut from, mut to) = (image.add(row * step), out.add(row * strips.row_len()));
+            for _ in 0..n_choices {
+                s.choose(rows.map(|row| from.add(row)), &choice.which, to);
+                from = from.wrapping_add(steps.0);
+                to = to.wrapping_add(steps.1);
+            }
         }
     }
 }
@@ -192,15 +211,16 @@ mod tests {
             };
             let strips = Strips::new(&conv, channels).unwrap();
             n_chosen += usize::from(strips.choice.is_some());
-            let image = narrow::<bf16>(&noise(kernel * strips.row_len + BEHIND, 1));
-            let [mut want, mut got] = [(); 2].map(|()| vec![bf16::ZERO; strips.row_len() + BEHIND]);
-            strips.cut_singly(&image, &mut want);
+            let rows = (2, stride * strips.row_len);
+            let image = narrow::<bf16>(&noise(rows.1 + kernel * strips.row_len + BEHIND, 1));
+            let len = 2 * strips.row_len();
+            let [mut want, mut got] = [(); 2].map(|()| vec![bf16::ZERO; len + BEHIND]);
+            strips.cut_singly(&image, rows, &mut want);
             for isa in Isa::available() {
-                strips.cut(isa, &image, &mut got);
-                let len = strips.row_len();
+                strips.cut(isa, &image, rows, &mut got);
                 assert_eq!(got[..len], want[..len], "{isa} {conv:?}");
             }
         }
-        assert_eq!(n_chosen, 6);
+        assert_eq!(n_chosen, 5);
     }
 }
