@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::activation;
 use crate::channels_last::{batch_norm, pool};
-use crate::conv::{self, Algorithm, Conv2d, Filters, Pass};
+use crate::conv::{self, Algorithm, Conv2d, Filters, Pass, WeightSums};
 use crate::element::{Element, bf16, convert};
 use crate::peak;
 
@@ -31,7 +31,8 @@ fn of<E: Element>() {
     black_box(Filters::<E>::pack as fn(_, _));
     black_box(conv::forward::<E> as fn(_, _, _, _));
     black_box(conv::input_gradient::<E> as fn(_, _, _, _));
-    black_box(conv::weight_gradient::<E> as fn(_, _, _, _, _));
+    black_box(WeightSums::<E>::new as fn(Conv2d, Algorithm) -> _);
+    black_box(conv::weight_gradient::<E> as fn(_, _, _, _));
     black_box(conv::bias_gradient::<E> as fn(_, _));
     black_box(batch_norm::statistics::<E> as fn(_, _, _));
     black_box(batch_norm::apply::<E> as fn(_, _, _, _, _));

@@ -34,7 +34,7 @@ mod winograd;
 
 pub use crate::gemm::Epilogue;
 pub use bias_gradient::bias_gradient;
-pub use weight_gradient::weight_gradient;
+pub use weight_gradient::{WeightSums, weight_gradient};
 
 /// A convolution of images of one size: zeros around the image, the same stride both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

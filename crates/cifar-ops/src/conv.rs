@@ -1,7 +1,7 @@
 //! Two-dimensional convolution.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
-use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
+use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass, WeightSums};
 use cifar_kernels::element::bf16;
 use cifar_kernels::layout::{channels_first, channels_last};
 
@@ -178,7 +178,8 @@ impl Convolution {
             let x = Reader::new(OP, x);
             let x = pixels(x.stored_values::<E>()?, conv.in_channels, conv.in_len());
             let mut dweight = vec![0.0; weight.elem_count()];
-            conv::weight_gradient(conv, self.algorithm, &x, &dy, &mut dweight);
+            let sums = WeightSums::new(*conv, self.algorithm);
+            conv::weight_gradient(&sums, &x, &dy, &mut dweight);
             gradients.dweight = Some(operand::gradient(dweight, weight)?);
         }
         if let Some(bias) = bias {

@@ -2,7 +2,8 @@
 
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::conv::{
-    Algorithm, Conv2d, Epilogue, Filters, Pass, forward, input_gradient, weight_gradient,
+    Algorithm, Conv2d, Epilogue, Filters, Pass, WeightSums, forward, input_gradient,
+    weight_gradient,
 };
 use cifar_kernels::element::{Element, bf16};
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -87,7 +88,8 @@ fn bench<E: Element>(
     group.bench_function(id("weight gradient"), |bencher| {
         let Operands { x, y, dweight, .. } = operands.get_or_insert_with(&mut made);
         let (x, y): (&[E], &[E]) = (x.as_slice(), y.as_slice());
-        bencher.iter(|| weight_gradient(conv, algorithm, x, y, dweight));
+        let sums = WeightSums::new(*conv, algorithm);
+        bencher.iter(|| weight_gradient(&sums, x, y, dweight));
     });
     group.finish();
 }

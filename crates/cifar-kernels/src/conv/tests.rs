@@ -51,7 +51,10 @@ fn check<E: Element>(
         }
         let (mut want, mut got) = (vec![9.0; weight.len()], vec![9.0; weight.len()]);
         reference::weight_gradient(&conv, &x, &dy, &mut want);
-        isa.force(|| weight_gradient(&conv, algorithm, &x_stored, &dy_stored, &mut got));
+        isa.force(|| {
+            let sums = WeightSums::new(conv, algorithm);
+            weight_gradient(&sums, &x_stored, &dy_stored, &mut got);
+        });
         near(&got, &want, weight_bound, (isa, "weight gradient", conv))?;
     }
     Ok(())
@@ -285,7 +288,8 @@ fn no_images_give_nothing_and_a_zero_gradient() {
         let filters = Filters::<f32>::new(conv, Pass::Forward, algorithm);
         forward(&filters, &[], Epilogue::default(), &mut []);
         let mut dweight = vec![9.0; conv.weight_len()];
-        weight_gradient::<f32>(&conv, algorithm, &[], &[], &mut dweight);
+        let sums = WeightSums::<f32>::new(conv, algorithm);
+        weight_gradient(&sums, &[], &[], &mut dweight);
         assert!(dweight.iter().all(|&value| value == 0.0));
     }
 }
@@ -312,7 +316,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 back.pack(&weight);
                 forward(&there, &x, Epilogue::default(), &mut y);
                 input_gradient(&back, &dy, false, &mut dx);
-                weight_gradient(&conv, Algorithm::Fastest, &x, &dy, &mut dweight);
+                let sums = WeightSums::new(conv, Algorithm::Fastest);
+                weight_gradient(&sums, &x, &dy, &mut dweight);
                 let all = y.iter().chain(&dx).chain(&dweight);
                 bits.extend(all.map(|value| value.to_bits()));
             }

@@ -3,6 +3,8 @@
 //! The batch is cut into parts whose number depends on the shape alone; each part sums in order,
 //! and the parts' sums are added in order, so the bits do not depend on the threads.
 
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
 use super::{Algorithm, Conv2d, Method, depthwise, winograd};
@@ -32,55 +34,79 @@ const WEIGHTS_OF_PIXEL: usize = 32;
 /// As `super::LEAST_GAIN`; the sums of all frequencies take more memory than those of the taps.
 const LEAST_GAIN: f64 = 1.4;
 
+/// How the weights' gradient of one convolution is summed: found once, for all batches.
+#[derive(Debug, Clone)]
+pub struct WeightSums<E: Element = f32> {
+    conv: Conv2d,
+    loops: Loops,
+    isa: Isa,
+    element: PhantomData<E>,
+}
+
+#[derive(Debug, Clone)]
+enum Loops {
+    Direct(Box<Sums>),
+    Winograd,
+    Depthwise,
+}
+
+impl<E: Element> WeightSums<E> {
+    /// Where `algorithm` does not apply to `conv`, the direct one is taken.
+    ///
+    /// # Panics
+    /// If `conv` has a stride of 0, or groups that do not divide its channels.
+    #[inline(never)]
+    pub fn new(conv: Conv2d, algorithm: Algorithm) -> Self {
+        conv.check();
+        let isa = Isa::current();
+        let loops = match conv.method::<E>(algorithm, LEAST_GAIN) {
+            Method::Direct => Loops::Direct(Box::new(Sums::new(isa, &conv))),
+            Method::Winograd => Loops::Winograd,
+            Method::Depthwise => Loops::Depthwise,
+        };
+        Self { conv, loops, isa, element: PhantomData }
+    }
+}
+
 /// `x`, `(N, H, W, C)`, and `dy`, `(N, OH, OW, K)`, to `dweight`, `(K, C / groups, kh, kw)`,
 /// overwritten.
-/// Where `algorithm` does not apply to `conv`, the direct one is taken.
 ///
 /// # Panics
 /// If lengths do not fit.
 #[inline(never)]
-pub fn weight_gradient<E: Element>(
-    conv: &Conv2d,
-    algorithm: Algorithm,
-    x: &[E],
-    dy: &[E],
-    dweight: &mut [f32],
-) {
+pub fn weight_gradient<E: Element>(sums: &WeightSums<E>, x: &[E], dy: &[E], dweight: &mut [f32]) {
+    let WeightSums { conv, loops, isa, .. } = sums;
+    let isa = *isa;
     let n_images = conv.n_images(x.len(), dy.len());
     assert_eq!(dweight.len(), conv.weight_len(), "convolution: weights do not fit");
-    let isa = Isa::current();
     let one = conv.of_one_group();
-    let method = conv.method::<E>(algorithm, LEAST_GAIN);
     let of_group = sums_len(isa, one.n_taps() * one.in_channels, one.out_channels);
-    let len = match method {
-        Method::Depthwise => depthwise::sums_len(conv),
-        Method::Direct | Method::Winograd => conv.groups * of_group,
+    let len = match loops {
+        Loops::Depthwise => depthwise::sums_len(conv),
+        Loops::Direct(_) | Loops::Winograd => conv.groups * of_group,
     };
     let n_pixels = n_images * conv.out_height() * conv.out_width();
     let weights = one.in_channels * conv.out_channels;
     let worth = (n_pixels * WEIGHTS_OF_PIXEL / weights).clamp(FEW_PARTS, PARTS);
     let part_len = n_images.div_ceil((n_pixels / PART_PIXELS).clamp(1, worth)).max(1);
     let n_parts = n_images.div_ceil(part_len).max(1);
-    let direct = (method == Method::Direct).then(|| Sums::new(isa, conv));
     with_scratch(n_parts * len, |sums: &mut [f32]| {
         sums.par_chunks_exact_mut(len).enumerate().for_each(|(part, sums)| {
             let images = part * part_len..((part + 1) * part_len).min(n_images);
             let x = &x[images.start * conv.in_len()..images.end * conv.in_len()];
             let dy = &dy[images.start * conv.out_len()..images.end * conv.out_len()];
-            match &direct {
-                Some(direct) => {
+            match loops {
+                Loops::Direct(direct) => {
                     for (group, sums) in sums.chunks_exact_mut(of_group).enumerate() {
                         direct.add_up(isa, group, (x, dy), sums);
                     }
                 }
-                None if method == Method::Winograd => {
-                    winograd::weight_gradient(isa, conv, x, dy, sums);
-                }
-                None => depthwise::weight_gradient(isa, conv, x, dy, sums),
+                Loops::Winograd => winograd::weight_gradient(isa, conv, x, dy, sums),
+                Loops::Depthwise => depthwise::weight_gradient(isa, conv, x, dy, sums),
             }
         });
         add_parts(sums, len);
-        if method == Method::Depthwise {
+        if let Loops::Depthwise = loops {
             return depthwise::write(conv, &sums[..len], dweight);
         }
         let groups = sums[..len].chunks_exact(of_group);

@@ -6,7 +6,7 @@ use candle_core::{Error, Result};
 use cifar_kernels::activation;
 use cifar_kernels::buffer::Buffer;
 use cifar_kernels::channels_last::{batch_norm, pool};
-use cifar_kernels::conv::{self, Conv2d};
+use cifar_kernels::conv;
 use cifar_kernels::dropout;
 use cifar_kernels::element::Element;
 
@@ -128,9 +128,9 @@ pub(super) struct ConvGradients<'a, E> {
 
 impl<E: Element> ConvGradients<'_, E> {
     /// Fills all of them from `dy`, the gradient of the convolution's result.
-    pub(super) fn fill(self, conv: &Conv2d, packed: &Packed<E>, x: &[E], dy: &[E]) {
+    pub(super) fn fill(self, packed: &Packed<E>, x: &[E], dy: &[E]) {
         if !self.weight.is_empty() {
-            conv::weight_gradient(conv, packed.algorithm, x, dy, self.weight);
+            conv::weight_gradient(&packed.weight_sums, x, dy, self.weight);
         }
         if !self.bias.is_empty() {
             conv::bias_gradient(dy, self.bias);
@@ -151,7 +151,7 @@ fn operate<E: Element>(
 ) -> Result<()> {
     let path = &operation.path;
     match (&operation.op, packed, kept) {
-        (Op::Conv { conv, bias, relu, .. }, Some(packed), kept) => {
+        (Op::Conv { bias, relu, .. }, Some(packed), kept) => {
             let weight = wanted(tensors, path, "weight")?;
             let bias = if *bias { wanted(tensors, path, "bias")? } else { 0..0 };
             let Buffers { x, y, dy, dx, accumulate, dweights, room, .. } = buffers;
@@ -163,7 +163,7 @@ fn operate<E: Element>(
                 if *relu {
                     activation::relu_gate(y, dy);
                 }
-                gradients.fill(conv, packed, x, dy);
+                gradients.fill(packed, x, dy);
             }
         }
         (Op::BatchNorm { activation, .. }, _, Kept::BatchNorm(statistics)) => {

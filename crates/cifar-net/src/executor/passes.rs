@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use candle_core::Result;
 use cifar_kernels::buffer::Buffer;
-use cifar_kernels::conv::{Algorithm, Filters, Pass};
+use cifar_kernels::conv::{Algorithm, Filters, Pass, WeightSums};
 use cifar_kernels::element::Element;
 use cifar_kernels::isa::Isa;
 use rayon::prelude::*;
@@ -51,10 +51,10 @@ pub(super) struct Typed<E: Element> {
 }
 
 /// The weights of a convolution as both passes read them; images have no gradient, so the first
-/// convolution lacks one. And what the weights' gradient is computed by.
+/// convolution lacks one. And how the weights' gradient is summed.
 #[derive(Debug)]
 pub(super) struct Packed<E: Element> {
-    pub(super) algorithm: Algorithm,
+    pub(super) weight_sums: WeightSums<E>,
     pub(super) forward: Filters<E>,
     pub(super) input_gradient: Option<Filters<E>>,
 }
@@ -82,7 +82,7 @@ impl<E: Element> Typed<E> {
     pub(super) fn new(plan: &Plan, convolution: Algorithm) -> Self {
         let packed = |operation: &Operation| match &operation.op {
             Op::Conv { conv, .. } => Some(Packed {
-                algorithm: convolution,
+                weight_sums: WeightSums::new(*conv, convolution),
                 forward: Filters::new(*conv, Pass::Forward, convolution),
                 input_gradient: (operation.input != 0)
                     .then(|| Filters::new(*conv, Pass::InputGradient, convolution)),

@@ -112,7 +112,7 @@ impl<'a> Pooled<'a> {
                 input: dx.next(),
                 accumulate,
             };
-            of_part.fill(conv, packed, x, between);
+            of_part.fill(packed, x, between);
             for (total, sum) in [(&mut *weight, dweight), (&mut *bias, dbias)] {
                 match part {
                     0 => total.copy_from_slice(sum),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cifar_kernels::buffer::Buffer;
-use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass};
+use cifar_kernels::conv::{self, Algorithm, Conv2d, Epilogue, Filters, Pass, WeightSums};
 use cifar_kernels::element::{Element, bf16};
 use cifar_kernels::peak;
 use cifar_net::{FeatureShape, Layer, Net};
@@ -171,6 +171,7 @@ fn times<E: Element>(conv: Conv2d, algorithm: Algorithm, batch_size: usize) -> [
     let mut dweight = weight.clone();
     let mut there = Filters::<E>::new(conv, Pass::Forward, algorithm);
     let mut back = Filters::<E>::new(conv, Pass::InputGradient, algorithm);
+    let sums = WeightSums::<E>::new(conv, algorithm);
     [
         median(|| {
             there.pack(&weight);
@@ -180,7 +181,7 @@ fn times<E: Element>(conv: Conv2d, algorithm: Algorithm, batch_size: usize) -> [
             back.pack(&weight);
             conv::input_gradient(&back, dy, false, dx);
         }),
-        median(|| conv::weight_gradient(&conv, algorithm, x, dy, &mut dweight)),
+        median(|| conv::weight_gradient(&sums, x, dy, &mut dweight)),
     ]
 }
 

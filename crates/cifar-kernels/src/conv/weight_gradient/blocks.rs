@@ -8,6 +8,7 @@ use crate::isa::Isa;
 /// all pixels: what a tile reads lies side by side. Pixels of many channels, a power of two of bytes
 /// apart, would share a few sets of the nearest cache. Those of few are read where they are, and so
 /// are all where a window is too small to be worth the copy.
+#[derive(Debug, Clone)]
 pub(super) struct Blocks {
     c: usize,
     /// Channels of a block; `c` where they are not cut.

@@ -28,6 +28,7 @@ const MAX_PIXELS: usize = PANEL_FACTORS / 8;
 
 /// What all parts of a batch and all groups have in common. For bf16 a factor is made of the values that
 /// two images have at the same place.
+#[derive(Debug, Clone)]
 pub(super) struct Sums {
     conv: Conv2d,
     frame: Frame,
@@ -53,7 +54,7 @@ impl Sums {
         let rows = conv.n_taps() * c;
         let most = PANEL_FACTORS / gemm::tile_columns(isa, rows, k);
         let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, most);
-        let n_factors = (at_a_time / n_pixels).max(1);
+        let n_factors = (at_a_time / n_pixels.max(1)).max(1);
         let blocks = Blocks::new(isa, c, conv.n_taps(), n_factors * frame.len());
         let starts = frame.starts().into_iter().map(|start| blocks.start(start)).collect();
         let offsets = frame.offsets().into_iter().map(|offset| blocks.offset(offset)).collect();

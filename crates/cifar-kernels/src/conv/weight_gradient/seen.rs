@@ -8,6 +8,7 @@ use crate::gemm::{self, Spans};
 use crate::isa::Isa;
 
 /// For each tile of the sums the results whose windows have a pixel of the image at its taps.
+#[derive(Debug, Clone)]
 pub(super) struct Seen {
     /// Rows and columns of the result.
     pixels: Vec<(Range<usize>, Range<usize>)>,
