@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::panels::{join_rows, lanes, panel_width, panels_len};
+use super::panels::{join_rows, lanes, panel_width, panels_len, vector_at};
 use super::{Ahead, Places};
 use crate::factor::Factor;
 use crate::isa::Isa;
@@ -224,9 +224,6 @@ unsafe fn columns_by_panels_body<S: Simd, F: Factor, const V: usize, const M: us
 /// A last tile of at most so many rows is one of so many; those behind are not written.
 const FEW: usize = 4;
 
-/// Vectors of a row of a panel, if not of a narrow one.
-const PANEL: usize = 2;
-
 /// `FETCH`: whether `ahead` and what follows it are fetched; `JOIN`: whether the right matrix is made on the way.
 /// With `V` 4 a tile has two panels. `put(m, v, sum)` takes its sums.
 ///
@@ -278,9 +275,8 @@ unsafe fn tile_of_columns<
                     *to = to.wrapping_add(b.row_stride);
                 } else {
                     for v in 0..V {
-                        let (panel, v_at) =
-                            if V == 2 * PANEL { (v / PANEL, v % PANEL) } else { (0, v) };
-                        row[v] = simd.load(at.add(panel * b.panel_stride + v_at * S::LANES).cast());
+                        let from = at.add(vector_at::<V>(v, S::LANES, b.panel_stride));
+                        row[v] = simd.load(from.cast());
                     }
                     // Behind the last row it is not looked at.
                     at = at.wrapping_add(b.row_stride);

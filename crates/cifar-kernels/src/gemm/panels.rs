@@ -16,9 +16,19 @@ pub(super) fn lanes(isa: Isa) -> usize {
     }
 }
 
+/// Vectors of a row of a panel, unless one is enough for all columns.
+pub(super) const PANEL: usize = 2;
+
 /// Columns of one panel of a matrix of `columns`: two vectors, or one where that is enough.
 pub(crate) fn panel_width(isa: Isa, columns: usize) -> usize {
-    if columns <= lanes(isa) { lanes(isa) } else { 2 * lanes(isa) }
+    if columns <= lanes(isa) { lanes(isa) } else { PANEL * lanes(isa) }
+}
+
+/// Where vector `v` of a row lies in a tile of `V` vectors: in the second of two panels, `stride` apart, if it has
+/// that many.
+#[inline(always)]
+pub(super) fn vector_at<const V: usize>(v: usize, lanes: usize, stride: usize) -> usize {
+    if V == 2 * PANEL { v / PANEL * stride + v % PANEL * lanes } else { v * lanes }
 }
 
 /// Whether the last panel of a matrix of so many columns is two vectors, of which one and a half suffice:

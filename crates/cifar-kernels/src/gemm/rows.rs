@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Places;
-use super::panels::{lanes, pairs_fit, panel_width};
+use super::panels::{PANEL, lanes, pairs_fit, panel_width, vector_at};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::isa::Isa;
@@ -326,9 +326,7 @@ unsafe fn sum_stretch<S: Simd, F: Factor, const V: usize, const M: usize, const 
         unsafe {
             let mut row = [simd.splat(0.0); V];
             for v in 0..V {
-                let (panel, v_at) = if V == 2 * PANEL { (v / PANEL, v % PANEL) } else { (0, v) };
-                let at = panel * next + v_at * S::LANES;
-                row[v] = simd.load(b.add(at).cast());
+                row[v] = simd.load(b.add(vector_at::<V>(v, S::LANES, next)).cast());
             }
             for m in 0..M {
                 let a = a[m].add(k).cast();
@@ -360,9 +358,6 @@ fn shared<S: Simd, const V: usize, const M: usize>(
     }
     sums
 }
-
-/// Vectors of a row of a panel, if not of a narrow one.
-const PANEL: usize = 2;
 
 /// Rows of panels up to which a tile has two of them: most of what moves are the results then, which are
 /// written four vectors at a time. Long panels would leave the nearest cache by twos.
