@@ -13,13 +13,13 @@ import torch
 
 # Runs of each pass, and how many seconds they take together at least.
 RUNS = 7
-LEAST = 0.1
+LEAST_TIME = 0.1
 
 
 def median(f):
     f()
     times = []
-    while len(times) < RUNS or sum(times) < LEAST:
+    while len(times) < RUNS or sum(times) < LEAST_TIME:
         start = time.perf_counter()
         f()
         times.append(time.perf_counter() - start)

@@ -31,6 +31,7 @@ pub trait Vectors: Plain {
     ///
     /// # Safety
     /// As for [`Simd::store_two_bf16`].
+    #[inline(always)]
     unsafe fn store_two<S: Simd>(s: S, to: *mut Self, [a, b]: [S::V; 2]) {
         // SAFETY: the caller's.
         unsafe {

@@ -94,6 +94,7 @@ pub trait Simd: Copy {
     ///
     /// # Safety
     /// `to` points to two vectors of writable values; no alignment is needed.
+    #[inline(always)]
     unsafe fn store_two_bf16(self, to: *mut bf16, [a, b]: [Self::V; 2]) {
         // SAFETY: the caller's.
         unsafe {
@@ -105,6 +106,7 @@ pub trait Simd: Copy {
     ///
     /// # Safety
     /// Each of `from` points to 16 readable values, `to` to 32 writable ones; `which` is less than 48.
+    #[inline(always)]
     unsafe fn choose(self, from: [*const u16; 3], which: &[u16; 32], to: *mut u16) {
         for (at, which) in which.iter().enumerate() {
             let which = usize::from(*which);
@@ -118,6 +120,7 @@ pub trait Simd: Copy {
     ///
     /// # Safety
     /// `a` and `b` point to two vectors of readable values each; no alignment is needed.
+    #[inline(always)]
     unsafe fn pair_up(self, a: *const bf16, b: *const bf16) -> [Self::V; 2] {
         [0, Self::LANES].map(|at| {
             // SAFETY: the caller's.
@@ -261,6 +264,43 @@ mod tests {
             // SAFETY: the numbers are less than 48.
             unsafe { choose_32(isa, &from, &which, &mut to) };
             assert_eq!(to, which.map(|at| 1000 + at), "{isa}");
+        }
+    }
+
+    per_isa! {
+        unsafe fn pair_32(a: &[bf16; 32], b: &[bf16; 32], to: &mut [f32; 32]) = pair_32_body
+    }
+
+    #[inline(always)]
+    unsafe fn pair_32_body<S: Simd, const M: usize>(
+        s: S,
+        a: &[bf16; 32],
+        b: &[bf16; 32],
+        to: &mut [f32; 32],
+    ) {
+        for at in (0..32).step_by(2 * S::LANES) {
+            // SAFETY: two vectors of each.
+            unsafe {
+                let pairs = s.pair_up(a.as_ptr().add(at), b.as_ptr().add(at));
+                for (vector, pairs) in pairs.into_iter().enumerate() {
+                    s.store(to.as_mut_ptr().add(at + vector * S::LANES), pairs);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_paired_up() {
+        let [a, b] = [1, 100]
+            .map(|first| std::array::from_fn::<_, 32, _>(|at| bf16::from_f32((first + at) as f32)));
+        for isa in Isa::available() {
+            let mut to = [0.0; 32];
+            // SAFETY: nothing is asked of the caller.
+            unsafe { pair_32(isa, &a, &b, &mut to) };
+            for at in 0..32 {
+                let want = u32::from(b[at].to_bits()) << 16 | u32::from(a[at].to_bits());
+                assert_eq!(to[at].to_bits(), want, "{isa} {at}");
+            }
         }
     }
 

@@ -155,6 +155,7 @@ impl Plan {
         out: &mut [E],
     ) {
         let n_images = out.len() / self.out_len;
+        // As many as the tables of a part are made for.
         let fit = |pixels: usize| (pixels / self.pixels).max(1);
         let n_tasks = TASKS_OF_THREAD * rayon::current_num_threads();
         let at_a_time = n_images.div_ceil(n_tasks).clamp(fit(PASS_PIXELS), fit(TASK_PIXELS));

@@ -132,6 +132,23 @@ proptest! {
         check_both(conv, n, Algorithm::Winograd, DIRECT).map_err(TestCaseError::fail)?;
     }
 
+    /// Windows of one row or one column, strides larger than the window, more zeros than it is large.
+    #[test]
+    fn any_pictures(
+        groups in 1usize..3, channels in (1usize..3, 1usize..70), sides in (1usize..14, 1usize..14),
+        kernel in (1usize..6, 1usize..6), stride in 1usize..4, padding in 0usize..4, n in 1usize..4,
+    ) {
+        let conv = Conv2d {
+            in_channels: groups * channels.0, out_channels: groups * channels.1,
+            height: sides.0, width: sides.1, kernel_height: kernel.0, kernel_width: kernel.1, stride,
+            padding, groups,
+        };
+        prop_assume!(conv.out_len() > 0);
+        check_both(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
+        let conv = Conv2d { in_channels: 3, groups: 1, ..conv };
+        check_both(conv, n, Algorithm::Direct, DIRECT).map_err(TestCaseError::fail)?;
+    }
+
     #[test]
     fn any_depthwise_shape(
         channels in 2usize..150, sides in (1usize..11, 1usize..11),
@@ -189,6 +206,18 @@ fn results_of_24_channels() {
         let conv = square(channels, side, k, stride, padding);
         check_both(conv, 3, Algorithm::Direct, DIRECT).unwrap();
     }
+}
+
+/// Four vectors of results at a time with a last tile of fewer rows and columns that are left over, gradients
+/// of two images and of a single one, and images of several steps.
+#[test]
+fn pictures_of_many_results() {
+    for (channels, side) in [((3, 64), 9), ((3, 88), 9)] {
+        check_both(square(channels, side, 3, 1, 1), 3, Algorithm::Direct, DIRECT).unwrap();
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let conv = square((3, 24), 40, 3, 1, 1);
+    pool.install(|| check_both(conv, 4, Algorithm::Direct, DIRECT)).unwrap();
 }
 
 /// A window that is the whole image has a way of its own, which groups do not take.
@@ -284,30 +313,33 @@ fn infinity_in_a_picture_travels() {
 #[test]
 fn no_images_give_nothing_and_a_zero_gradient() {
     for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
-        let conv = square((16, 16), 6, 3, 1, 1);
-        let filters = Filters::<f32>::new(conv, Pass::Forward, algorithm);
-        forward(&filters, &[], Epilogue::default(), &mut []);
-        let mut dweight = vec![9.0; conv.weight_len()];
-        let sums = WeightSums::<f32>::new(conv, algorithm);
-        weight_gradient(&sums, &[], &[], &mut dweight);
-        assert!(dweight.iter().all(|&value| value == 0.0));
+        for conv in [square((16, 16), 6, 3, 1, 1), square((3, 64), 6, 3, 1, 1)] {
+            let filters = Filters::<f32>::new(conv, Pass::Forward, algorithm);
+            forward(&filters, &[], Epilogue::default(), &mut []);
+            let mut dweight = vec![9.0; conv.weight_len()];
+            let sums = WeightSums::<f32>::new(conv, algorithm);
+            weight_gradient(&sums, &[], &[], &mut dweight);
+            assert!(dweight.iter().all(|&value| value == 0.0));
+        }
     }
 }
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let run = |n_threads| {
+    fn run<E: Element>(n_threads: usize) -> Vec<u32> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
         pool.install(|| {
             let mut bits = Vec::new();
             for conv in [
                 square((16, 32), 12, 3, 1, 1),
                 square((3, 24), 12, 3, 2, 1),
+                square((3, 64), 12, 3, 1, 1),
                 Conv2d { groups: 4, ..square((16, 32), 12, 3, 1, 1) },
                 Conv2d { groups: 24, ..square((24, 24), 12, 3, 1, 1) },
             ] {
-                let (x, dy) = (noise(20 * conv.in_len(), 1), noise(20 * conv.out_len(), 2));
-                let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+                let x = narrow::<E>(&noise(20 * conv.in_len(), 1));
+                let dy = narrow::<E>(&noise(20 * conv.out_len(), 2));
+                let (mut y, mut dx) = (dy.clone(), x.clone());
                 let mut dweight = vec![0.0; conv.weight_len()];
                 let weight = noise(conv.weight_len(), 3);
                 let [mut there, mut back] = [Pass::Forward, Pass::InputGradient]
@@ -318,12 +350,16 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 input_gradient(&back, &dy, false, &mut dx);
                 let sums = WeightSums::new(conv, Algorithm::Fastest);
                 weight_gradient(&sums, &x, &dy, &mut dweight);
-                let all = y.iter().chain(&dx).chain(&dweight);
-                bits.extend(all.map(|value| value.to_bits()));
+                let all = widen(&y).into_iter().chain(widen(&dx)).chain(dweight);
+                bits.extend(all.map(f32::to_bits));
             }
             bits
         })
-    };
-    let one = run(1);
-    assert!(one == run(2) && one == run(5));
+    }
+    fn same<E: Element>() {
+        let one = run::<E>(1);
+        assert!(one == run::<E>(2) && one == run::<E>(5), "{}", E::NAME);
+    }
+    same::<f32>();
+    same::<bf16>();
 }

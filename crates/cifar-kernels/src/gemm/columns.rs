@@ -16,7 +16,8 @@ mod thin;
 
 use thin::is_thin;
 
-/// Rows of the tile of [`products_of_columns`].
+/// Rows of the tile of [`products_of_columns`], and of what its sums and [`Spans`] are for; thin products have
+/// others of their own.
 pub(crate) fn tile_rows(isa: Isa) -> usize {
     match isa {
         Isa::Portable | Isa::Avx2 => 6,
@@ -62,7 +63,7 @@ pub(crate) struct Spans<'a> {
     pub(crate) of_tile: &'a [usize],
 }
 
-/// Columns of a tile.
+/// Columns of a tile, where all rows are summed.
 pub(crate) fn tile_columns(isa: Isa, rows: usize, columns: usize) -> usize {
     if is_thin(isa, rows, columns) { columns } else { panel_width(isa, columns) }
 }

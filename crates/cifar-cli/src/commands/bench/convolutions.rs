@@ -13,10 +13,10 @@ use serde::Serialize;
 use crate::console::Console;
 use crate::tables::{Align, Table};
 
-/// Runs of each pass at least, and how long they take together at least, as the first dozen of a millisecond each
-/// are slower; the median counts.
+/// Runs of each pass at least, and how long all of them take at least: of short ones the first dozen are slower.
+/// The median counts.
 const RUNS: usize = 7;
-const LEAST: Duration = Duration::from_millis(100);
+const LEAST_TIME: Duration = Duration::from_millis(100);
 
 /// One way through one convolution.
 #[derive(Serialize)]
@@ -196,7 +196,7 @@ fn median(mut f: impl FnMut()) -> Duration {
     f();
     let mut times = Vec::new();
     let all = Instant::now();
-    while times.len() < RUNS || all.elapsed() < LEAST {
+    while times.len() < RUNS || all.elapsed() < LEAST_TIME {
         let start = Instant::now();
         f();
         times.push(start.elapsed());

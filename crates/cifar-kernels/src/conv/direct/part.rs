@@ -100,8 +100,8 @@ impl Part {
         part
     }
 
-    /// Images whose grids have so many pixels together; at least one.
-    pub(super) fn images_of(&self, pixels: usize) -> usize {
+    /// Images whose grids have so many pixels together; at least one. A task has no more.
+    fn images_of(&self, pixels: usize) -> usize {
         (pixels / (self.window.rows.grid * self.window.columns.grid).max(1)).max(1)
     }
 

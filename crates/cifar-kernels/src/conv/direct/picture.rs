@@ -15,7 +15,7 @@ use crate::gemm::{
 use crate::isa::Isa;
 
 /// Channels of a picture at most.
-const PICTURE: usize = 4;
+const MAX_CHANNELS: usize = 4;
 
 /// A product for all pixels of the result. Zeros are put around the pictures, so that no window is cut off at
 /// an edge: their few values are copied sooner than those windows are multiplied by themselves. Weights that
@@ -23,6 +23,8 @@ const PICTURE: usize = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Picture {
     conv: Conv2d,
+    /// Values of a row of the picture with the zeros around it.
+    padded_row: usize,
     /// Of values that come in pairs.
     strips: Option<Strips>,
     /// Those that the values of a window meet.
@@ -50,11 +52,11 @@ pub(super) struct Weight {
 }
 
 impl Picture {
-    /// `None` where the images are no pictures.
+    /// `None` where the images are no pictures, or their values do not come in pairs.
     pub(super) fn new<E: Element>(isa: Isa, conv: &Conv2d) -> Option<Self> {
         let Conv2d { kernel_height: height, kernel_width: width, stride, .. } = *conv;
         let channels = conv.in_channels / conv.groups;
-        if conv.in_channels > PICTURE {
+        if conv.in_channels > MAX_CHANNELS {
             return None;
         }
         let padded_row = (conv.width + 2 * conv.padding) * channels;
@@ -85,7 +87,18 @@ impl Picture {
         let targets = table(conv.out_width() * conv.out_channels, conv.out_channels);
         let even = [depth, runs.len, runs.panel_distance].iter().all(|n| n.is_multiple_of(2));
         let pairs = even && pairs_fit(isa, conv.out_channels / conv.groups);
-        Some(Self { conv: *conv, strips, weights, depth, runs, rows, starts, targets, pairs })
+        Some(Self {
+            conv: *conv,
+            padded_row,
+            strips,
+            weights,
+            depth,
+            runs,
+            rows,
+            starts,
+            targets,
+            pairs,
+        })
     }
 
     /// Columns of the right matrix: one group's channels of the result.
@@ -133,51 +146,61 @@ impl Picture {
         let (conv, columns, depth) = (&self.conv, self.columns(), self.depth);
         let stride = depth * panel_width(isa, columns);
         let filters = Panels { values: packed, stride, depth, columns, pairs: self.pairs };
-        let padded_row = (conv.width + 2 * conv.padding) * (conv.in_channels / conv.groups);
-        let padded_len = (conv.height + 2 * conv.padding) * padded_row;
         let rows = rows.start..rows.end.min(conv.out_height());
+        let padded_len = (conv.height + 2 * conv.padding) * self.padded_row;
         let strips_len = self.strips.as_ref().map_or(0, |strips| self.rows * strips.row_len());
-        let mut multiply = |a: &[E::Factor], at: usize, n_rows: usize| {
-            let pixels = 0..n_rows * conv.out_width();
-            let (starts, targets) = (self.starts.part(pixels.clone()), self.targets.part(pixels));
-            let rows = Rows { starts, runs: self.runs, targets };
-            products_of_rows(isa, (a, &[rows]), filters, epilogue, (&mut out[at - first..], 0));
-        };
         with_scratch(padded_len + BEHIND, |padded: &mut [E]| {
             with_scratch(strips_len + BEHIND, |strips: &mut [E]| {
                 padded.fill(E::default());
-                for (image_at, image) in images.chunks_exact(conv.in_len()).enumerate() {
-                    self.pad(group, image, &mut padded[conv.padding * padded_row..]);
-                    for row in rows.clone().step_by(self.rows) {
-                        let n_rows = self.rows.min(rows.end - row);
-                        let seen = |row: usize| &padded[row * conv.stride * padded_row..];
-                        let at = (image_at * conv.out_height() + row) * conv.out_width();
-                        let at = at * conv.out_channels;
-                        let Some(cutter) = &self.strips else {
-                            multiply(factors(seen(row)), at, n_rows);
-                            continue;
-                        };
-                        let rows = (n_rows, conv.stride * padded_row);
-                        cutter.cut(isa, seen(row), rows, strips);
-                        multiply(factors(strips), at, n_rows);
+                for (at, image) in images.chunks_exact(conv.in_len()).enumerate() {
+                    self.pad(group, image, &rows, padded);
+                    for start in rows.clone().step_by(self.rows) {
+                        let part = start..rows.end.min(start + self.rows);
+                        let pixels = 0..part.len() * conv.out_width();
+                        let starts = self.starts.part(pixels.clone());
+                        let targets = self.targets.part(pixels);
+                        let left = &[Rows { starts, runs: self.runs, targets }];
+                        let a = self.windows(isa, padded, part, strips);
+                        let pixel = (at * conv.out_height() + start) * conv.out_width();
+                        let out = &mut out[pixel * conv.out_channels - first..];
+                        products_of_rows(isa, (a, left), filters, epilogue, (out, 0));
                     }
                 }
             });
         });
     }
 
-    /// Copies one group's channels of an image; `to` begins with the row of its first pixel.
-    fn pad<E: Element>(&self, group: usize, image: &[E], to: &mut [E]) {
-        let (all, c) = (self.conv.in_channels, self.conv.in_channels / self.conv.groups);
-        let row_len = self.conv.width + 2 * self.conv.padding;
-        let rows = image.chunks_exact(self.conv.width * all);
-        for (row, to) in rows.zip(to.chunks_mut(row_len * c)) {
-            let to = &mut to[self.conv.padding * c..];
+    /// What the windows of the rows `rows` of the result see, in strips if there are any.
+    fn windows<'a, E: Element>(
+        &self,
+        isa: Isa,
+        padded: &'a [E],
+        rows: Range<usize>,
+        strips: &'a mut [E],
+    ) -> &'a [E::Factor] {
+        let step = self.conv.stride * self.padded_row;
+        let seen = &padded[rows.start * step..];
+        let Some(cutter) = &self.strips else {
+            return factors(seen);
+        };
+        cutter.cut(isa, seen, (rows.len(), step), strips);
+        factors(strips)
+    }
+
+    /// Copies what the rows `rows` of the result see of one group's channels of an image between the zeros.
+    fn pad<E: Element>(&self, group: usize, image: &[E], rows: &Range<usize>, padded: &mut [E]) {
+        let Conv2d { in_channels: all, stride, padding, .. } = self.conv;
+        let (c, row_len) = (all / self.conv.groups, self.conv.width * all);
+        let end = rows.end.saturating_sub(1) * stride + self.conv.kernel_height;
+        let inside = |row: usize| row.saturating_sub(padding).min(self.conv.height);
+        for row in inside(rows.start * stride)..inside(end) {
+            let from = &image[row * row_len..][..row_len];
+            let to = &mut padded[(row + padding) * self.padded_row + padding * c..];
             if c == all {
-                to[..row.len()].copy_from_slice(row);
+                to[..row_len].copy_from_slice(from);
                 continue;
             }
-            for (pixel, to) in row.chunks_exact(all).zip(to.chunks_exact_mut(c)) {
+            for (pixel, to) in from.chunks_exact(all).zip(to.chunks_exact_mut(c)) {
                 to.copy_from_slice(&pixel[group * c..][..c]);
             }
         }

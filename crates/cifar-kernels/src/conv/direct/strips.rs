@@ -103,11 +103,11 @@ impl Strips {
         assert!(image.len() >= last + seen + BEHIND, "strips: too few values");
         assert!(strips.len() >= n_rows * self.row_len() + BEHIND, "strips: no room");
         match &self.choice {
-            Some(choice) if isa >= Isa::Avx512 => {
-                // SAFETY: by the assertions, with what is behind.
-                unsafe { choose::<E>(isa, self, choice, (image, n_rows, step), strips) };
-            }
-            _ => self.cut_singly(image, (n_rows, step), strips),
+            // SAFETY: by the assertions, with what is behind.
+            Some(choice) => unsafe {
+                choose::<E>(isa, self, choice, (image, n_rows, step), strips);
+            },
+            None => self.cut_singly(image, (n_rows, step), strips),
         }
     }
 
@@ -156,8 +156,8 @@ per_isa! {
 }
 
 /// # Safety
-/// `E` is of two bytes. From `image` the rows that the windows see, for `out` those strips, and [`BEHIND`] values
-/// behind both.
+/// `E` is of two bytes, `choice` that of `strips`. From `image` the rows that the windows see, for `out` those
+/// strips, and [`BEHIND`] values behind both.
 #[inline(always)]
 unsafe fn choose_body<S: Simd, E: Element, const M: usize>(
     s: S,
@@ -172,8 +172,8 @@ unsafe fn choose_body<S: Simd, E: Element, const M: usize>(
     let steps = (choice.columns * strips.channels, choice.columns * strips.len());
     let n_choices = strips.width.div_ceil(choice.columns);
     for row in 0..n_rows {
-        // SAFETY: 16 values of each row from a column of the image, which end at most [`BEHIND`] the last row;
-        // 32 from that column's strip. Later columns and rows write over what is too much.
+        // SAFETY: 16 values of each row from a column of the image, 32 from that column's strip: they end at most
+        // [`BEHIND`] values behind both. Later columns and rows write over what is too much.
         unsafe {
             let (mut from, mut to) = (image.add(row * step), out.add(row * strips.row_len()));
             for _ in 0..n_choices {
@@ -195,32 +195,44 @@ mod tests {
     #[test]
     fn strips_at_once_are_those_value_by_value() {
         let mut n_chosen = 0;
-        for (channels, kernel, stride) in
-            [(3, 3, 1), (3, 3, 2), (3, 2, 1), (1, 3, 1), (1, 5, 2), (4, 3, 1), (2, 4, 1), (3, 6, 1)]
-        {
+        for (channels, (kernel_height, kernel_width), stride, padding) in [
+            (3, (3, 3), 1, 1),
+            (3, (3, 3), 2, 0),
+            (3, (2, 2), 1, 1),
+            (3, (1, 3), 1, 1),
+            (1, (3, 2), 1, 0),
+            (1, (5, 5), 2, 1),
+            (4, (3, 1), 1, 1),
+            (2, (4, 3), 1, 2),
+            (3, (6, 3), 1, 1),
+        ] {
             let conv = Conv2d {
                 in_channels: channels,
                 out_channels: 8,
                 height: 9,
                 width: 13,
-                kernel_height: kernel,
-                kernel_width: kernel,
+                kernel_height,
+                kernel_width,
                 stride,
-                padding: 1,
+                padding,
                 groups: 1,
             };
             let strips = Strips::new(&conv, channels).unwrap();
             n_chosen += usize::from(strips.choice.is_some());
             let rows = (2, stride * strips.row_len);
-            let image = narrow::<bf16>(&noise(rows.1 + kernel * strips.row_len + BEHIND, 1));
-            let len = 2 * strips.row_len();
-            let [mut want, mut got] = [(); 2].map(|()| vec![bf16::ZERO; len + BEHIND]);
-            strips.cut_singly(&image, rows, &mut want);
+            let n_values = rows.1 + kernel_height * strips.row_len + BEHIND;
+            let image = narrow::<bf16>(&noise(n_values, 1));
+            let cut = |cut: &dyn Fn(&mut [bf16])| {
+                let mut out = vec![bf16::NAN; 2 * strips.row_len() + BEHIND];
+                cut(&mut out);
+                out[..2 * strips.row_len()].to_vec()
+            };
+            let want = cut(&|out| strips.cut_singly(&image, rows, out));
             for isa in Isa::available() {
-                strips.cut(isa, &image, rows, &mut got);
-                assert_eq!(got[..len], want[..len], "{isa} {conv:?}");
+                let got = cut(&|out| strips.cut(isa, &image, rows, out));
+                assert_eq!(got, want, "{isa} {conv:?}");
             }
         }
-        assert_eq!(n_chosen, 5);
+        assert_eq!(n_chosen, 6);
     }
 }

@@ -19,12 +19,12 @@ use crate::isa::Isa;
 /// second-level cache. The more, the rarer the sums travel through memory.
 const FACTORS: usize = 128 * 1024;
 
-/// Factors of a panel that are multiplied at a time: they stay in the nearest cache, also where rows of
-/// several panels lie one behind the other and reach only some of its sets.
-const PANEL_FACTORS: usize = 4096;
+/// Factors of a tile's columns that are multiplied at a time: they stay in the nearest cache, also where rows
+/// of several panels lie one behind the other and reach only some of its sets.
+const TILE_FACTORS: usize = 4096;
 
 /// Most pixels that are multiplied at a time, in panels of the fewest columns.
-const MAX_PIXELS: usize = PANEL_FACTORS / 8;
+const MAX_PIXELS: usize = TILE_FACTORS / 8;
 
 /// What all parts of a batch and all groups have in common. For bf16 a factor is made of the values that
 /// two images have at the same place.
@@ -51,15 +51,18 @@ impl Sums {
         let frame = Frame::new(conv);
         let (c, k) = (conv.in_channels / conv.groups, conv.out_channels / conv.groups);
         let n_pixels = conv.out_height() * conv.out_width();
-        let rows = conv.n_taps() * c;
-        let most = PANEL_FACTORS / gemm::tile_columns(isa, rows, k);
+        let seen = Seen::new(isa, conv);
+        let of_tile = match &seen {
+            Some(_) => panel_width(isa, k),
+            None => gemm::tile_columns(isa, conv.n_taps() * c, k),
+        };
+        let most = TILE_FACTORS / of_tile;
         let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, most);
         let n_factors = (at_a_time / n_pixels.max(1)).max(1);
         let blocks = Blocks::new(isa, c, conv.n_taps(), n_factors * frame.len());
         let starts = frame.starts().into_iter().map(|start| blocks.start(start)).collect();
         let offsets = frame.offsets().into_iter().map(|offset| blocks.offset(offset)).collect();
         let (starts, offsets) = (PlaceTable::new(starts), PlaceTable::new(offsets));
-        let seen = Seen::new(isa, conv);
         let mut sums = Self {
             conv: *conv,
             frame,

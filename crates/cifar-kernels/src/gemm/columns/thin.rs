@@ -11,14 +11,14 @@ use crate::simd::{Simd, per_isa};
 /// Rows of the sums at most.
 const MAX_ROWS: usize = 32;
 
-/// Rows of a tile at most; of others one less, so that few are of no use.
+/// Rows of a tile at most, others have one less, so that few are of no use. With six, compilers keep sums in memory.
 const ROWS: usize = 5;
 
 /// Vectors of a tile: all columns.
 const VECTORS: usize = 4;
 
-/// Whether tiles have all columns: four vectors of AVX-512, whose registers hold six rows of them. The right matrix
-/// is read less often then, and in the order in which its rows lie.
+/// Whether tiles have all columns, four vectors of AVX-512: the right matrix is read less often then, and in the
+/// order in which its rows lie.
 pub(super) fn is_thin(isa: Isa, rows: usize, columns: usize) -> bool {
     lanes(isa) == 16 && rows <= MAX_ROWS && columns == VECTORS * lanes(isa)
 }
@@ -39,10 +39,8 @@ unsafe fn columns_by_rows_body<S: Simd, F: Factor, const M: usize>(
     add: bool,
     sums: &mut [f32],
 ) {
-    // Known here, it leaves other instruction sets without these tiles.
-    if S::LANES != 16 {
-        return;
-    }
+    // Other instruction sets are left without these tiles.
+    assert_eq!(S::LANES, 16, "product: thin ones are for AVX-512");
     let (rows, depth) = (a.offsets.len(), a.starts.len());
     let (starts, places) = (a.starts.at(), a.offsets.at());
     let n_tiles = rows.div_ceil(ROWS);
@@ -59,6 +57,7 @@ unsafe fn columns_by_rows_body<S: Simd, F: Factor, const M: usize>(
         let put = |m: usize, v: usize, value| {
             let row = first + m;
             if row < rows {
+                // As laid out for any instruction set of 16 lanes.
                 let at = sums_at(Isa::Avx512, row, v / 2 * 2 * S::LANES, VECTORS * S::LANES);
                 // SAFETY: a vector of a row of the sums.
                 unsafe {
@@ -67,25 +66,26 @@ unsafe fn columns_by_rows_body<S: Simd, F: Factor, const M: usize>(
                 }
             }
         };
+        let n = if tile < n_whole { ROWS } else { ROWS - 1 };
         // SAFETY: every row's factors lie in `a`; `depth` rows of the right matrix, made by the first tile.
         unsafe {
-            if tile == 0 && b.unmade.is_some() {
-                let offsets = std::array::from_fn(offset);
-                tile_of_columns::<S, F, VECTORS, ROWS, false, true, true>(
-                    simd, left, offsets, b, fetched, put,
-                );
-            } else if tile < n_whole {
-                let offsets = std::array::from_fn(offset);
-                tile_of_columns::<S, F, VECTORS, ROWS, false, true, false>(
-                    simd, left, offsets, b, fetched, put,
-                );
-            } else {
+            if n < ROWS {
                 let offsets = std::array::from_fn(offset);
                 tile_of_columns::<S, F, VECTORS, { ROWS - 1 }, false, true, false>(
                     simd, left, offsets, b, fetched, put,
                 );
+            } else if tile == 0 && b.unmade.is_some() {
+                let offsets = std::array::from_fn(offset);
+                tile_of_columns::<S, F, VECTORS, ROWS, false, true, true>(
+                    simd, left, offsets, b, fetched, put,
+                );
+            } else {
+                let offsets = std::array::from_fn(offset);
+                tile_of_columns::<S, F, VECTORS, ROWS, false, true, false>(
+                    simd, left, offsets, b, fetched, put,
+                );
             }
         }
-        first += if tile < n_whole { ROWS } else { ROWS - 1 };
+        first += n;
     }
 }
