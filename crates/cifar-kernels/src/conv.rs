@@ -125,15 +125,20 @@ impl Conv2d {
 
     /// The loops of a pass where `wanted` is asked for. Winograd's algorithm counts as faster if the
     /// direct one multiplies at least `least` times as often.
-    fn method<E: Element>(&self, wanted: Algorithm, least: f64) -> Method {
+    fn loops<E: Element, D>(
+        &self,
+        wanted: Algorithm,
+        least: f64,
+        direct: impl FnOnce() -> D,
+    ) -> Loops<D> {
         let wanted = match wanted {
             Algorithm::Fastest if winograd::pays::<E>(self, least) => Algorithm::Winograd,
             wanted => wanted,
         };
         match wanted {
-            _ if self.is_depthwise() => Method::Depthwise,
-            Algorithm::Winograd if self.winograd_applies() => Method::Winograd,
-            _ => Method::Direct,
+            _ if self.is_depthwise() => Loops::Depthwise,
+            Algorithm::Winograd if self.winograd_applies() => Loops::Winograd,
+            _ => Loops::Direct(direct()),
         }
     }
 
@@ -200,10 +205,10 @@ pub enum Algorithm {
 /// than they save.
 const LEAST_GAIN: f64 = 1.3;
 
-/// The loops of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Method {
-    Direct,
+/// The loops of a convolution; what the direct ones need is found once.
+#[derive(Debug, Clone)]
+enum Loops<D> {
+    Direct(D),
     Winograd,
     Depthwise,
 }
@@ -222,18 +227,10 @@ pub enum Pass {
 pub struct Filters<E: Element = f32> {
     conv: Conv2d,
     pass: Pass,
-    loops: Loops,
+    loops: Loops<direct::Plan>,
     isa: Isa,
     packed: Buffer,
     element: PhantomData<E>,
-}
-
-/// What a pass needs besides its weights.
-#[derive(Debug, Clone)]
-enum Loops {
-    Direct(direct::Plan),
-    Winograd,
-    Depthwise,
 }
 
 impl<E: Element> Filters<E> {
@@ -245,18 +242,13 @@ impl<E: Element> Filters<E> {
     #[inline(never)]
     pub fn new(conv: Conv2d, pass: Pass, algorithm: Algorithm) -> Self {
         conv.check();
-        let (isa, method) = (Isa::current(), conv.method::<E>(algorithm, LEAST_GAIN));
-        let (loops, packed) = match method {
-            Method::Direct => {
-                let plan = direct::Plan::new::<E>(isa, &conv, pass);
-                let packed = Buffer::zeros::<E::Factor>(plan.packed_len(isa));
-                (Loops::Direct(plan), packed)
-            }
-            Method::Winograd => {
-                let len = winograd::packed_len::<E>(isa, &conv);
-                (Loops::Winograd, Buffer::zeros::<E::Factor>(len))
-            }
-            Method::Depthwise => (Loops::Depthwise, Buffer::zeros::<f32>(conv.weight_len())),
+        let isa = Isa::current();
+        let plan = || direct::Plan::new::<E>(isa, &conv, pass);
+        let loops = conv.loops::<E, _>(algorithm, LEAST_GAIN, plan);
+        let packed = match &loops {
+            Loops::Direct(plan) => Buffer::zeros::<E::Factor>(plan.packed_len(isa)),
+            Loops::Winograd => Buffer::zeros::<E::Factor>(winograd::packed_len::<E>(isa, &conv)),
+            Loops::Depthwise => Buffer::zeros::<f32>(conv.weight_len()),
         };
         Self { conv, pass, loops, isa, packed, element: PhantomData }
     }

@@ -137,8 +137,7 @@ fn multiply(isa: Isa, left: &[f32], right: &[f32], columns: usize, result: &mut 
     with_scratch(panels_len(isa, columns, columns), |panels: &mut [f32]| {
         let row = |row: usize| right.get(row * columns..(row + 1) * columns);
         pack_panels(isa, (columns, columns), row, panels);
-        let stride = columns * panel_width(isa, columns);
-        let right = Panels { values: &*panels, stride, depth: columns, columns, pairs: false };
+        let right = Panels::packed(isa, panels, (columns, columns));
         let tasks = result.par_chunks_mut(TASK_ROWS * columns);
         tasks.zip(left.par_chunks(TASK_ROWS * columns)).for_each(|(result, left)| {
             let mut starts = [0; TASK_ROWS];

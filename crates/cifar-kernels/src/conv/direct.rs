@@ -9,17 +9,21 @@ use crate::element::Element;
 use crate::isa::Isa;
 use crate::layout::{channels_last, transpose};
 
+mod filters;
 mod part;
 mod picture;
 mod strips;
 mod window;
 
-use part::{PASS_PIXELS, Part, TASK_PIXELS};
+use part::{PASS_PIXELS, Part};
 use picture::Picture;
 use window::Window;
 
 /// Tasks for each thread that a batch is cut into at least.
 const TASKS_OF_THREAD: usize = 4;
+
+/// Pixels of a task, unless one image has more: those of several images' edges fill whole tiles.
+const TASK_PIXELS: usize = 1024;
 
 /// How a pass goes over images of one size: found once, for all batches.
 #[derive(Debug, Clone)]
@@ -59,19 +63,22 @@ impl Plan {
         let (rows, row_len) = (conv.out_height(), conv.out_width() * conv.out_channels);
         let columns = conv.of_one_group().out_channels;
         let target = |row: usize, column: usize| row * row_len + column * conv.out_channels;
-        let of_parts = || {
-            let window = Window::forward(&conv);
-            vec![Part::new::<E>(isa, &conv, window, (columns, conv.out_len()), target)]
+        let pixels = rows * conv.out_width();
+        let product = match Picture::new::<E>(isa, &conv) {
+            Some(picture) => Product::Picture(Box::new(picture)),
+            None => {
+                let window = (Window::forward(&conv), images_of(TASK_PIXELS, pixels));
+                let result = (columns, conv.out_len());
+                Product::Parts(vec![Part::new::<E>(isa, &conv, window, result, target)])
+            }
         };
-        let picture =
-            Picture::new::<E>(isa, &conv).map(|picture| Product::Picture(Box::new(picture)));
         Self {
             pass: Pass::Forward,
             conv,
-            product: picture.unwrap_or_else(|| Product::Parts(of_parts())),
+            product,
             columns,
             rows,
-            pixels: rows * conv.out_width(),
+            pixels,
             row_len,
             out_len: conv.out_len(),
             in_len: conv.in_len(),
@@ -81,20 +88,22 @@ impl Plan {
     fn input_gradient<E: Element>(isa: Isa, conv: Conv2d) -> Self {
         let Conv2d { in_channels: c, width, stride: s, .. } = conv;
         let columns = conv.of_one_group().in_channels;
+        let rows = conv.height.div_ceil(s);
+        let pixels = rows * width.div_ceil(s);
+        let images = images_of(TASK_PIXELS, pixels);
         let part = |(y0, x0)| {
             let target = |row: usize, column: usize| ((y0 + row * s) * width + x0 + column * s) * c;
-            let window = Window::input_gradient(&conv, (y0, x0));
+            let window = (Window::input_gradient(&conv, (y0, x0)), images);
             Part::new::<E>(isa, &conv, window, (columns, conv.in_len()), target)
         };
         let parts = (0..s * s).map(|phase| part((phase / s, phase % s))).collect();
-        let rows = conv.height.div_ceil(s);
         Self {
             pass: Pass::InputGradient,
             conv,
             product: Product::Parts(parts),
             columns,
             rows,
-            pixels: rows * width.div_ceil(s),
+            pixels,
             row_len: s * width * c,
             out_len: conv.in_len(),
             in_len: conv.out_len(),
@@ -105,7 +114,7 @@ impl Plan {
     pub(super) fn packed_len(&self, isa: Isa) -> usize {
         let of_group = match &self.product {
             Product::Picture(picture) => picture.packed_len(isa),
-            Product::Parts(parts) => parts.iter().map(Part::packed_len).sum(),
+            Product::Parts(parts) => parts.iter().map(|part| part.packed_len(isa)).sum(),
         };
         self.conv.groups * of_group
     }
@@ -132,13 +141,10 @@ impl Plan {
                     Product::Picture(picture) => return picture.pack(isa, rows, packed),
                     Product::Parts(parts) => parts,
                 };
-                let row = |channel: usize, tap: usize| {
-                    &rows[(channel * n_taps + tap) * self.columns..][..self.columns]
-                };
                 let mut rest = packed;
                 for part in parts {
-                    let (packed, after) = rest.split_at_mut(part.packed_len());
-                    part.pack(isa, self.columns, row, packed);
+                    let (packed, after) = rest.split_at_mut(part.packed_len(isa));
+                    part.pack(isa, n_taps, rows, packed);
                     rest = after;
                 }
             });
@@ -155,8 +161,7 @@ impl Plan {
         out: &mut [E],
     ) {
         let n_images = out.len() / self.out_len;
-        // As many as the tables of a part are made for.
-        let fit = |pixels: usize| (pixels / self.pixels).max(1);
+        let fit = |pixels: usize| images_of(pixels, self.pixels);
         let n_tasks = TASKS_OF_THREAD * rayon::current_num_threads();
         let at_a_time = n_images.div_ceil(n_tasks).clamp(fit(PASS_PIXELS), fit(TASK_PIXELS));
         // Bands of rows where there are few images.
@@ -185,16 +190,20 @@ impl Plan {
                     };
                     let mut rest = packed;
                     for part in parts {
-                        let (packed, after) = rest.split_at(part.packed_len());
-                        let filters = part.panels::<E>(isa, packed, self.columns);
+                        let (packed, after) = rest.split_at(part.packed_len(isa));
                         let out = (&mut *out, at * len);
-                        part.multiply(isa, images, &rows, filters, epilogue, out);
+                        part.multiply(isa, images, &rows, packed, epilogue, out);
                         rest = after;
                     }
                 }
             });
         });
     }
+}
+
+/// Images that have so many pixels together, each `of_one`; at least one.
+fn images_of(pixels: usize, of_one: usize) -> usize {
+    (pixels / of_one.max(1)).max(1)
 }
 
 /// The convolution whose input gradient it has: where the window is the whole image, that of one

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use super::{Algorithm, Conv2d, Method, depthwise, winograd};
+use super::{Algorithm, Conv2d, Loops, depthwise, winograd};
 use crate::buffer::with_scratch;
 use crate::element::Element;
 use crate::gemm::{self, sums_at, sums_len};
@@ -38,16 +38,9 @@ const LEAST_GAIN: f64 = 1.4;
 #[derive(Debug, Clone)]
 pub struct WeightSums<E: Element = f32> {
     conv: Conv2d,
-    loops: Loops,
+    loops: Loops<Sums>,
     isa: Isa,
     element: PhantomData<E>,
-}
-
-#[derive(Debug, Clone)]
-enum Loops {
-    Direct(Box<Sums>),
-    Winograd,
-    Depthwise,
 }
 
 impl<E: Element> WeightSums<E> {
@@ -59,11 +52,7 @@ impl<E: Element> WeightSums<E> {
     pub fn new(conv: Conv2d, algorithm: Algorithm) -> Self {
         conv.check();
         let isa = Isa::current();
-        let loops = match conv.method::<E>(algorithm, LEAST_GAIN) {
-            Method::Direct => Loops::Direct(Box::new(Sums::new(isa, &conv))),
-            Method::Winograd => Loops::Winograd,
-            Method::Depthwise => Loops::Depthwise,
-        };
+        let loops = conv.loops::<E, _>(algorithm, LEAST_GAIN, || Sums::new(isa, &conv));
         Self { conv, loops, isa, element: PhantomData }
     }
 }

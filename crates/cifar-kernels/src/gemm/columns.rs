@@ -75,8 +75,9 @@ pub(crate) enum Right<'a, F: Factor> {
     Panels(&'a [F]),
     /// Row after row; of whole panels.
     Rows(&'a [F]),
-    /// Row after row what the values of two matrices make; of whole panels, for which there is room.
-    Joined([&'a [F::Value]; 2], &'a mut [F]),
+    /// Row after row what the values of two matrices make, the first alone where there is no second; of whole
+    /// panels, for which there is room.
+    Joined(&'a [F::Value], Option<&'a [F::Value]>, &'a mut [F]),
 }
 
 /// The factors of a right matrix.
@@ -112,15 +113,16 @@ pub(crate) fn products_of_columns<F: Factor>(
             (Factors { panel_stride, row_stride: width, ..rows_at(b.as_ptr()) }, b.len())
         }
         Right::Rows(b) => (rows_at(b.as_ptr()), b.len()),
-        Right::Joined(values, room) => {
-            let enough = values.iter().all(|values| values.len() >= room.len());
+        Right::Joined(first, Some(second), room) if thin => {
+            let enough = [first, second].iter().all(|values| values.len() >= room.len());
             assert!(enough, "product: values to be joined do not fit");
-            if !thin {
-                join_rows(isa, values[0], Some(values[1]), room);
-            }
             let to = room.as_mut_ptr();
-            let unmade = thin.then(|| (values.map(<[_]>::as_ptr), to));
+            let unmade = Some(([first.as_ptr(), second.as_ptr()], to));
             (Factors { unmade, ..rows_at(to) }, room.len())
+        }
+        Right::Joined(first, second, room) => {
+            join_rows(isa, first, second, room);
+            (rows_at(room.as_ptr()), room.len())
         }
     };
     assert_eq!(len, n_values, "product: the right matrix does not fit");

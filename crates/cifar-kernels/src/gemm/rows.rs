@@ -81,6 +81,13 @@ pub(crate) struct Panels<'a, F> {
     pub(crate) pairs: bool,
 }
 
+impl<'a, F> Panels<'a, F> {
+    /// Of a whole matrix, as `pack_panels` makes them.
+    pub(crate) fn packed(isa: Isa, values: &'a [F], (depth, columns): (usize, usize)) -> Self {
+        Self { values, stride: depth * panel_width(isa, columns), depth, columns, pairs: false }
+    }
+}
+
 /// `out[targets[r] - first + c] = Σₖ row_r[k] · b[k][c]` for each row `r` of all `rows` among `a` and each
 /// column `c`, with the epilogue. Each panel meets all rows before the next panel does.
 pub(crate) fn products_of_rows<F: Factor, O: Element>(

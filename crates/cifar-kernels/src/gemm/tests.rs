@@ -51,13 +51,7 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             runs,
             targets: targets.part(part),
         });
-        let right = Panels {
-            values: &panels[..],
-            stride: n_factors * panel_width(isa, columns),
-            depth: n_factors,
-            columns,
-            pairs,
-        };
+        let right = Panels { pairs, ..Panels::packed(isa, &panels[..], (n_factors, columns)) };
         products_of_rows(isa, (factors(&stored), &left), right, Epilogue::default(), (&mut out, 3));
         for row in 0..rows {
             for column in 0..columns {
@@ -126,7 +120,7 @@ fn columns_times_joined<E: Element>(rows: usize, depth: usize, panels: usize) {
         let offsets: Vec<usize> = (0..rows).collect();
         let (starts, offsets) = (Places::new(&starts), Places::new(&offsets));
         let left = Columns { a: &left, starts, offsets, spans: None, ahead: Ahead::default() };
-        let right = Right::Joined([&b_stored[0], &b_stored[1]], &mut kept);
+        let right = Right::Joined(&b_stored[0], Some(&b_stored[1]), &mut kept);
         products_of_columns(isa, left, right, columns, false, &mut sums);
         products_of_columns(isa, left, Right::Rows(&kept), columns, true, &mut sums);
         let width = panel_width(isa, columns);

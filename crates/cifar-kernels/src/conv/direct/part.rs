@@ -1,24 +1,19 @@
 //! The pixels of a result that the same taps of the kernel reach, as a product.
 //!
-//! Zeros around the image are not multiplied: pixels at an edge have fewer runs,
-//! and those of several images are multiplied together.
+//! Zeros around the image are not multiplied: pixels at an edge have fewer runs, and those of several
+//! images are multiplied together.
 
 use std::ops::Range;
 
+use super::filters::FilterPanels;
 use super::window::Window;
 use crate::conv::{Conv2d, Epilogue};
 use crate::element::Element;
-use crate::gemm::{
-    self, Panels, PlaceTable, Rows, Runs, pack_panels, pair_rows, pairs_fit, panel_width,
-    panels_len, products_of_rows,
-};
+use crate::gemm::{self, PlaceTable, Rows, Runs, products_of_rows};
 use crate::isa::Isa;
 
 /// Most pixels that each panel of the weights is multiplied with before the next one is.
 pub(super) const PASS_PIXELS: usize = 8 * gemm::ROW_STEP;
-
-/// Pixels of a task, unless one image has more: those of several images' edges fill whole tiles.
-pub(super) const TASK_PIXELS: usize = 1024;
 
 /// A product for all pixels of a grid.
 #[derive(Debug, Clone)]
@@ -28,10 +23,7 @@ pub(super) struct Part {
     /// The kernel's taps that the window is made of.
     taps: Vec<usize>,
     regions: Vec<Region>,
-    /// Factors of one group's packed weights.
-    packed_len: usize,
-    /// Whether their last panel has its rows two by two.
-    pairs: bool,
+    filters: FilterPanels,
 }
 
 /// Pixels of a grid whose windows are cut off by the same edges, of as many images as a task has.
@@ -58,22 +50,21 @@ impl Region {
 }
 
 impl Part {
-    /// `target(row, column)`: where the result of a pixel of the first image begins. It has
-    /// `out_channels` values, and that of the next image begins `out_len` behind.
+    /// For as many as `images` at a time. `target(row, column)`: where the result of a pixel of the first one
+    /// begins. It has `out_channels` values, and that of the next image begins `out_len` behind.
     pub(super) fn new<E: Element>(
         isa: Isa,
         conv: &Conv2d,
-        window: Window,
+        (window, images): (Window, usize),
         (out_channels, out_len): (usize, usize),
         target: impl Fn(usize, usize) -> usize,
     ) -> Self {
-        let packed_len = panels_len(isa, window.depth::<E>(), out_channels);
         let taps = window.taps(conv.kernel_width);
         // Runs are made of whole pixels.
         let even = window.factors::<E>(1).is_multiple_of(2);
-        let pairs = even && pairs_fit(isa, out_channels);
-        let mut part = Self { window, taps, regions: Vec::new(), packed_len, pairs };
-        let (images, window) = (part.images_of(TASK_PIXELS), &part.window);
+        let filters = FilterPanels::new(isa, (window.depth::<E>(), out_channels), even);
+        let mut part = Self { window, taps, regions: Vec::new(), filters };
+        let window = &part.window;
         let (row_stretches, column_stretches) =
             (window.rows.stretches(), window.columns.stretches());
         for rows in &row_stretches {
@@ -100,63 +91,41 @@ impl Part {
         part
     }
 
-    /// Images whose grids have so many pixels together; at least one. A task has no more.
-    fn images_of(&self, pixels: usize) -> usize {
-        (pixels / (self.window.rows.grid * self.window.columns.grid).max(1)).max(1)
+    /// Factors of one group's packed weights.
+    pub(super) fn packed_len(&self, isa: Isa) -> usize {
+        self.filters.len(isa)
     }
 
-    /// Values of an image.
-    pub(super) fn image_len(&self) -> usize {
-        self.window.image_len()
-    }
-
-    pub(super) fn packed_len(&self) -> usize {
-        self.packed_len
-    }
-
-    /// Packs one group's weights; `row(channel, tap)`: those of all columns.
-    pub(super) fn pack<'a, E: Element>(
+    /// Packs one group's weights, `(C, taps, K)`, of all `n_taps` of the kernel.
+    pub(super) fn pack<E: Element>(
         &self,
         isa: Isa,
-        columns: usize,
-        row: impl Fn(usize, usize) -> &'a [E],
+        n_taps: usize,
+        weight: &[E],
         packed: &mut [E::Factor],
     ) {
-        let whole = self.window.pixel_len::<E>();
+        let (whole, columns) = (self.window.pixel_len::<E>(), self.filters.columns);
         let row = |at: usize| {
             let (tap, channel) = (self.taps[at / whole], at % whole);
-            (channel < self.window.channels).then(|| row(channel, tap))
+            let from = (channel * n_taps + tap) * columns;
+            (channel < self.window.channels).then(|| &weight[from..from + columns])
         };
-        let shape = (self.window.depth::<E>(), columns);
-        pack_panels(isa, shape, row, packed);
-        if self.pairs {
-            pair_rows(isa, shape, packed);
-        }
+        self.filters.pack(isa, row, packed);
     }
 
-    /// One group's weights as the right matrix of a product.
-    pub(super) fn panels<'a, E: Element>(
-        &self,
-        isa: Isa,
-        packed: &'a [E::Factor],
-        columns: usize,
-    ) -> Panels<'a, E::Factor> {
-        let (depth, pairs) = (self.window.depth::<E>(), self.pairs);
-        Panels { values: packed, stride: depth * panel_width(isa, columns), depth, columns, pairs }
-    }
-
-    /// What the windows of some rows of the grid see of the channels of a group, times `filters`. `out`
-    /// begins with the value `first` of the result.
+    /// What the windows of some rows of the grid see of the channels of a group, times the `packed` ones.
+    /// `out` begins with the value `first` of the result.
     pub(super) fn multiply<E: Element>(
         &self,
         isa: Isa,
         (images, group): (&[E], usize),
         rows: &Range<usize>,
-        filters: Panels<'_, E::Factor>,
+        packed: &[E::Factor],
         epilogue: Epilogue<'_>,
         (out, first): (&mut [E], usize),
     ) {
-        let n_images = images.len() / self.image_len();
+        let filters = self.filters.panels(isa, packed);
+        let n_images = images.len() / self.window.image_len();
         self.window.with_pixels(group, images, |a| {
             let (mut pass, mut room) = (Vec::new(), PASS_PIXELS);
             for region in &self.regions {

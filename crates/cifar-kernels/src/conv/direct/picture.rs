@@ -2,16 +2,14 @@
 
 use std::ops::Range;
 
-use super::part::TASK_PIXELS;
+use super::TASK_PIXELS;
+use super::filters::FilterPanels;
 use super::strips::{BEHIND, Strips};
 use crate::buffer::{factors, with_scratch};
 use crate::conv::{Conv2d, Epilogue};
 use crate::element::Element;
 use crate::factor::Factor;
-use crate::gemm::{
-    Panels, PlaceTable, Rows, Runs, pack_panels, pair_rows, pairs_fit, panel_width, panels_len,
-    products_of_rows,
-};
+use crate::gemm::{PlaceTable, Rows, Runs, products_of_rows};
 use crate::isa::Isa;
 
 /// Channels of a picture at most.
@@ -29,16 +27,13 @@ pub(super) struct Picture {
     strips: Option<Strips>,
     /// Those that the values of a window meet.
     weights: Vec<Weight>,
-    /// Factors of a window, the rows of a panel.
-    depth: usize,
+    filters: FilterPanels,
     runs: Runs,
     /// Rows of the result that are multiplied at a time.
     rows: usize,
     /// Where the windows of their pixels and their results begin.
     starts: PlaceTable,
     targets: PlaceTable,
-    /// Whether the last panel of the weights has its rows two by two.
-    pairs: bool,
 }
 
 /// A weight that meets a value of a window.
@@ -86,34 +81,28 @@ impl Picture {
         let starts = table(row / E::Factor::VALUES, column / E::Factor::VALUES);
         let targets = table(conv.out_width() * conv.out_channels, conv.out_channels);
         let even = [depth, runs.len, runs.panel_distance].iter().all(|n| n.is_multiple_of(2));
-        let pairs = even && pairs_fit(isa, conv.out_channels / conv.groups);
+        let filters = FilterPanels::new(isa, (depth, conv.out_channels / conv.groups), even);
         Some(Self {
             conv: *conv,
             padded_row,
             strips,
             weights,
-            depth,
+            filters,
             runs,
             rows,
             starts,
             targets,
-            pairs,
         })
-    }
-
-    /// Columns of the right matrix: one group's channels of the result.
-    fn columns(&self) -> usize {
-        self.conv.out_channels / self.conv.groups
     }
 
     /// Factors of one group's packed weights.
     pub(super) fn packed_len(&self, isa: Isa) -> usize {
-        panels_len(isa, self.depth, self.columns())
+        self.filters.len(isa)
     }
 
     /// Packs one group's weights, `(C, taps, K)`.
     pub(super) fn pack<E: Element>(&self, isa: Isa, weight: &[E], packed: &mut [E::Factor]) {
-        let (columns, n_taps) = (self.columns(), self.conv.n_taps());
+        let (columns, n_taps) = (self.filters.columns, self.conv.n_taps());
         let n_halves =
             if self.weights.iter().any(|weight| weight.halved) { weight.len() } else { 0 };
         with_scratch(n_halves, |halves: &mut [E]| {
@@ -125,11 +114,8 @@ impl Picture {
                 let from = if halved { &*halves } else { weight };
                 Some(&from[(channel * n_taps + tap) * columns..][..columns])
             };
-            pack_panels(isa, (self.depth, columns), row, packed);
+            self.filters.pack(isa, row, packed);
         });
-        if self.pairs {
-            pair_rows(isa, (self.depth, columns), packed);
-        }
     }
 
     /// The rows `rows` of the results of whole images for one group. `out` begins with the value `first` of
@@ -143,9 +129,7 @@ impl Picture {
         epilogue: Epilogue<'_>,
         (out, first): (&mut [E], usize),
     ) {
-        let (conv, columns, depth) = (&self.conv, self.columns(), self.depth);
-        let stride = depth * panel_width(isa, columns);
-        let filters = Panels { values: packed, stride, depth, columns, pairs: self.pairs };
+        let (conv, filters) = (&self.conv, self.filters.panels(isa, packed));
         let rows = rows.start..rows.end.min(conv.out_height());
         let padded_len = (conv.height + 2 * conv.padding) * self.padded_row;
         let strips_len = self.strips.as_ref().map_or(0, |strips| self.rows * strips.row_len());

@@ -10,7 +10,7 @@ use crate::conv::Conv2d;
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Ahead, Columns, PlaceTable, Right, join_rows, pack_panels, panel_width, panels_len,
+    self, Ahead, Columns, PlaceTable, Right, pack_panels, panel_width, panels_len,
     products_of_columns,
 };
 use crate::isa::Isa;
@@ -161,16 +161,12 @@ impl Sums {
                     ahead: self.ahead(n_factors, &part, dy),
                 };
                 let of_image = part.start * k..part.end * k;
-                let second = dy.get(conv.out_len() + of_image.start..conv.out_len() + of_image.end);
                 let right = if as_rows && n_values == 1 {
                     Right::Rows(factors(&dy[of_image]))
-                } else if let (true, Some(second)) = (as_rows, second) {
-                    let panels = &mut panels[..of_image.len()];
-                    Right::Joined([&dy[of_image], second], panels)
                 } else if as_rows {
-                    let panels = &mut panels[..of_image.len()];
-                    join_rows(isa, &dy[of_image], None, panels);
-                    Right::Rows(panels)
+                    let room = &mut panels[..of_image.len()];
+                    let of_second = conv.out_len() + of_image.start..conv.out_len() + of_image.end;
+                    Right::Joined(&dy[of_image], dy.get(of_second), room)
                 } else {
                     let row = |r: usize| {
                         let (at, value) = (part.start + r / n_values, r % n_values);

@@ -70,19 +70,31 @@ unsafe fn columns_by_rows_body<S: Simd, F: Factor, const M: usize>(
         // SAFETY: every row's factors lie in `a`; `depth` rows of the right matrix, made by the first tile.
         unsafe {
             if n < ROWS {
-                let offsets = std::array::from_fn(offset);
                 tile_of_columns::<S, F, VECTORS, { ROWS - 1 }, false, true, false>(
-                    simd, left, offsets, b, fetched, put,
+                    simd,
+                    left,
+                    std::array::from_fn(offset),
+                    b,
+                    fetched,
+                    put,
                 );
             } else if tile == 0 && b.unmade.is_some() {
-                let offsets = std::array::from_fn(offset);
                 tile_of_columns::<S, F, VECTORS, ROWS, false, true, true>(
-                    simd, left, offsets, b, fetched, put,
+                    simd,
+                    left,
+                    std::array::from_fn(offset),
+                    b,
+                    fetched,
+                    put,
                 );
             } else {
-                let offsets = std::array::from_fn(offset);
                 tile_of_columns::<S, F, VECTORS, ROWS, false, true, false>(
-                    simd, left, offsets, b, fetched, put,
+                    simd,
+                    left,
+                    std::array::from_fn(offset),
+                    b,
+                    fetched,
+                    put,
                 );
             }
         }
