@@ -18,11 +18,11 @@ pub(crate) use columns::{
     Columns, Right, Spans, products_of_columns, sums_at, sums_len, tile_columns, tile_rows,
 };
 pub(crate) use panels::{
-    depth_of, join_rows, pack_panels, pair_rows, pairs_fit, panel_width, panels_len,
+    depth_of, join_rows, pack_columns, pack_panels, pair_rows, pairs_fit, panel_width, panels_len,
 };
 pub(crate) use places::{PlaceTable, Places};
 pub use rows::Epilogue;
-pub(crate) use rows::{Panels, Rows, Runs, products_of_rows};
+pub(crate) use rows::{FEW, Order, Panels, Rows, Runs, products_of_rows};
 
 /// Rows of a panel are worked on in multiples of this, which every instruction set's tile divides.
 pub(crate) const ROW_STEP: usize = 24;

@@ -40,6 +40,19 @@ pub trait Simd: Copy {
     /// # Safety
     /// `to` points to [`Simd::LANES`] writable values; no alignment is needed.
     unsafe fn store(self, to: *mut f32, v: Self::V);
+    /// The first `n` of [`Simd::LANES`] values, then zeros.
+    ///
+    /// # Safety
+    /// `from` points to `n` readable values; `n` is at most [`Simd::LANES`].
+    #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, n: usize) -> Self::V {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the caller's; room for the vector of any instruction set.
+        unsafe {
+            lanes.as_mut_ptr().copy_from_nonoverlapping(from, n);
+            self.load(lanes.as_ptr())
+        }
+    }
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
@@ -77,6 +90,19 @@ pub trait Simd: Copy {
             let sums: [f32; 16] = std::array::from_fn(|i| lanes[2 * i] + lanes[2 * i + 1]);
             self.load(sums.as_ptr())
         }
+    }
+    /// In each lane the sum of all lanes of the vector for it; vectors without a lane are not looked at.
+    #[inline(always)]
+    fn sums_of_lanes(self, vectors: &[Self::V; 16]) -> Self::V {
+        let mut sums = [0.0; 16];
+        for (lane, sum) in sums.iter_mut().enumerate().take(Self::LANES) {
+            let mut lanes = [0.0; 16];
+            // SAFETY: room for the vector of any instruction set.
+            unsafe { self.store(lanes.as_mut_ptr(), vectors[lane]) };
+            *sum = lanes.iter().sum();
+        }
+        // SAFETY: as above.
+        unsafe { self.load(sums.as_ptr()) }
     }
     /// `2^n` for whole `n` in `-126..=127`; anything for others.
     fn pow2(self, n: Self::V) -> Self::V;
@@ -235,6 +261,46 @@ mod tests {
                 s.store(turns.as_mut_ptr().add(at), s.splat_two(values.as_ptr()));
                 let [a, b] = [0, S::LANES].map(|next| s.load(values.as_ptr().add(2 * at + next)));
                 s.store(sums.as_mut_ptr().add(at), s.sums_of_two(a, b));
+            }
+        }
+    }
+
+    per_isa! {
+        unsafe fn first_and_sums(n: usize, values: &[f32; 256], first: &mut [f32; 16], sums: &mut [f32; 16])
+            = first_and_sums_body
+    }
+
+    /// The first `n` values, and the sums of 16 vectors.
+    #[inline(always)]
+    unsafe fn first_and_sums_body<S: Simd, const M: usize>(
+        s: S,
+        n: usize,
+        values: &[f32; 256],
+        first: &mut [f32; 16],
+        sums: &mut [f32; 16],
+    ) {
+        // SAFETY: `n` values, vectors of each result, and 16 of the values.
+        unsafe {
+            s.store(first.as_mut_ptr(), s.load_first(values.as_ptr(), n.min(S::LANES)));
+            let vectors = std::array::from_fn(|at| s.load(values.as_ptr().add(at * S::LANES)));
+            s.store(sums.as_mut_ptr(), s.sums_of_lanes(&vectors));
+        }
+    }
+
+    #[test]
+    fn lanes_are_left_out_and_summed() {
+        let values: [f32; 256] = std::array::from_fn(|i| (i * i % 101) as f32);
+        for isa in Isa::available() {
+            let lanes = if isa >= Isa::Avx512 { 16 } else { 8 };
+            for n in 0..=16 {
+                let [mut first, mut sums] = [[0.0; 16]; 2];
+                // SAFETY: nothing is asked of the caller.
+                unsafe { first_and_sums(isa, n, &values, &mut first, &mut sums) };
+                for i in 0..lanes {
+                    let of_lane: f32 = values[i * lanes..][..lanes].iter().sum();
+                    assert_eq!(sums[i], of_lane, "{isa} {i}");
+                    assert_eq!(first[i], if i < n { values[i] } else { 0.0 }, "{isa} {n} {i}");
+                }
             }
         }
     }

@@ -208,6 +208,28 @@ fn results_of_24_channels() {
     }
 }
 
+/// To and from one to four channels, which are multiplied one by one: with whole vectors of values and values
+/// left over, in groups, with windows of the whole image, and results that lie apart.
+#[test]
+fn results_of_few_channels() {
+    for (channels, side, k, stride, padding) in [
+        ((64, 3), 9, 3, 1, 1),
+        ((3, 64), 9, 3, 1, 1),
+        ((40, 4), 7, 3, 2, 1),
+        ((4, 40), 8, 3, 2, 1),
+        ((33, 2), 6, 5, 1, 2),
+        ((17, 1), 11, 1, 1, 0),
+        ((3, 3), 8, 3, 1, 1),
+        ((50, 2), 3, 3, 1, 0),
+    ] {
+        let conv = square(channels, side, k, stride, padding);
+        check_both(conv, 3, Algorithm::Direct, DIRECT).unwrap();
+        let (in_channels, out_channels) = (3 * channels.0, 3 * channels.1);
+        let conv = Conv2d { in_channels, out_channels, groups: 3, ..conv };
+        check_both(conv, 2, Algorithm::Direct, DIRECT).unwrap();
+    }
+}
+
 /// Four vectors of results at a time with a last tile of fewer rows and columns that are left over, gradients
 /// of two images and of a single one, and images of several steps.
 #[test]

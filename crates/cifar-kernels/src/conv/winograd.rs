@@ -14,8 +14,8 @@ use crate::buffer::{factors, with_scratch};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::gemm::{
-    self, Ahead, Columns, Panels, Places, Right, Rows, Runs, depth_of, panel_width, panels_len,
-    products_of_columns, products_of_rows, sums_at, sums_len,
+    self, Ahead, Columns, Order, Panels, Places, Right, Rows, Runs, depth_of, panel_width,
+    panels_len, products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
 use crate::layout::{channels_last, transpose};
@@ -214,7 +214,7 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
                             stride: TILE * TILE * depth * width,
                             depth,
                             columns: row,
-                            pairs: false,
+                            order: Order::Rows,
                         };
                         let rows = [Rows { starts, runs: Runs::whole(depth), targets }];
                         let m = &mut m[f * m_stride..];

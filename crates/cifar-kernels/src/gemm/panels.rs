@@ -97,6 +97,24 @@ pub(crate) fn pack_panels<'a, E: Element>(
     }
 }
 
+/// The same, packed column by column.
+pub(crate) fn pack_columns<'a, E: Element>(
+    (depth, columns): (usize, usize),
+    row: impl Fn(usize) -> Option<&'a [E]>,
+    packed: &mut [E::Factor],
+) {
+    assert_eq!(packed.len(), depth * columns, "columns: the matrix does not fit");
+    for d in 0..depth {
+        let r = d * E::Factor::VALUES;
+        let first = row(r).expect("columns: a factor without its first values");
+        let second = if E::Factor::VALUES > 1 { row(r + 1) } else { None };
+        for c in 0..columns {
+            let second = second.map_or_else(E::default, |second| second[c]);
+            packed[c * depth + d] = E::join(first[c], second);
+        }
+    }
+}
+
 /// The factors of two rows of values; of the first alone for f32, with zeros where there is no
 /// second.
 pub(crate) fn join_rows<E: Element>(

@@ -12,8 +12,10 @@ use crate::factor::Factor;
 use crate::isa::Isa;
 use crate::simd::{Simd, per_isa};
 
+mod dots;
 mod store;
 
+use dots::rows_by_columns;
 use store::{MAX_LANES, store};
 
 /// What is done to a product on its way to memory, in this order: add what is there, add the
@@ -76,15 +78,41 @@ pub(crate) struct Panels<'a, F> {
     pub(crate) depth: usize,
     /// Columns of the matrix.
     pub(crate) columns: usize,
-    /// Whether the last panel has its rows two by two: what `pair_rows` makes of them. All runs have an
-    /// even number of factors then.
-    pub(crate) pairs: bool,
+    pub(crate) order: Order,
 }
 
 impl<'a, F> Panels<'a, F> {
     /// Of a whole matrix, as `pack_panels` makes them.
     pub(crate) fn packed(isa: Isa, values: &'a [F], (depth, columns): (usize, usize)) -> Self {
-        Self { values, stride: depth * panel_width(isa, columns), depth, columns, pairs: false }
+        Self::new(isa, values, (depth, columns), Order::Rows)
+    }
+
+    /// The same in any order.
+    pub(crate) fn new(
+        isa: Isa,
+        values: &'a [F],
+        (depth, columns): (usize, usize),
+        order: Order,
+    ) -> Self {
+        Self { values, stride: depth * order.width(isa, columns), depth, columns, order }
+    }
+}
+
+/// How the factors of a right matrix lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Row by row of each panel.
+    Rows,
+    /// The same, but the last panel has its rows two by two: what `pair_rows` makes of them. All runs have an
+    /// even number of factors then.
+    Pairs,
+    /// Column by column, each a panel by itself; [`FEW`] at most.
+    Columns,
+}
+
+impl Order {
+    fn width(self, isa: Isa, columns: usize) -> usize {
+        if self == Self::Columns { 1 } else { panel_width(isa, columns) }
     }
 }
 
@@ -97,7 +125,8 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
     epilogue: Epilogue<'_>,
     (out, first): (&mut [O], usize),
 ) {
-    let n_panels = b.columns.div_ceil(panel_width(isa, b.columns));
+    let width = b.order.width(isa, b.columns);
+    let n_panels = b.columns.div_ceil(width);
     if n_panels == 0 {
         return;
     }
@@ -112,22 +141,27 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
             "product: behind the output"
         );
     }
-    if b.pairs {
+    assert!(b.order != Order::Columns || b.columns <= FEW, "product: too many columns one by one");
+    if b.order == Order::Pairs {
         let even = |at: usize| at.is_multiple_of(2);
         let runs_are = |r: &Runs| even(r.len) && even(r.first) && even(r.panel_distance);
         assert!(pairs_fit(isa, b.columns), "product: columns that do not come in pairs of rows");
         assert!(even(b.depth) && rows.iter().all(|r| runs_are(&r.runs)), "product: odd runs");
     }
-    let end = (n_panels - 1) * b.stride + b.depth * panel_width(isa, b.columns);
+    let end = (n_panels - 1) * b.stride + b.depth * width;
     assert!(end <= b.values.len(), "product: too few values on the right");
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == b.columns), "product: one bias a column");
+    let out = (out, first);
     // SAFETY: by the assertions every row's runs lie in `a`, every panel has `depth` rows, of which the
     // runs meet those that are there, and every target `columns` values of `out`.
     unsafe {
-        if b.columns <= lanes(isa) {
-            rows_by_panels::<F, O, 1>(isa, a, rows, b, epilogue, (out, first));
-        } else {
-            rows_by_panels::<F, O, 2>(isa, a, rows, b, epilogue, (out, first));
+        match (b.order, b.columns) {
+            (Order::Columns, 1) => rows_by_columns::<F, O, 1>(isa, a, rows, b, epilogue, out),
+            (Order::Columns, 2) => rows_by_columns::<F, O, 2>(isa, a, rows, b, epilogue, out),
+            (Order::Columns, 3) => rows_by_columns::<F, O, 3>(isa, a, rows, b, epilogue, out),
+            (Order::Columns, _) => rows_by_columns::<F, O, FEW>(isa, a, rows, b, epilogue, out),
+            (_, n) if n <= lanes(isa) => rows_by_panels::<F, O, 1>(isa, a, rows, b, epilogue, out),
+            (_, _) => rows_by_panels::<F, O, 2>(isa, a, rows, b, epilogue, out),
         }
     }
 }
@@ -157,7 +191,7 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
     while start < b.columns {
         let rest = b.columns - start;
         // The first two follow from the third; known here, they leave other vectors without these tiles.
-        let pairs = V == 2 && S::LANES == 16 && b.pairs && rest < width;
+        let pairs = V == 2 && S::LANES == 16 && b.order == Order::Pairs && rest < width;
         let wide = V == 2 && S::LANES == 16 && b.depth <= SHORT && rest >= 2 * width;
         let n = rest.min(if wide { 2 * width } else { width });
         // Of whole panels, the half vector twice where two rows share one.
@@ -222,18 +256,9 @@ unsafe fn tiles_of_rows<
     for rows in rows {
         let (starts, targets) = (rows.starts.at(), rows.targets.at());
         for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
-            // A tile at the end repeats its last row, and does not store it again.
-            let starts: [usize; M] = match starts.try_into() {
-                Ok(starts) => starts,
-                Err(_) => std::array::from_fn(|m| starts[m.min(starts.len() - 1)]),
-            };
-            let mut at = [a; M];
-            for m in 0..M {
-                // SAFETY: a row of `a`.
-                at[m] = unsafe { a.add(starts[m]) };
-            }
-            // SAFETY: the runs of these rows, and the rows of a panel that they meet.
+            // SAFETY: rows of `a` and their runs, and the rows of a panel that these meet.
             let tile = unsafe {
+                let at = starts_of::<F, M>(a, starts);
                 if PAIRS {
                     let of_pairs =
                         tile_of_rows::<S, F, 3, M, LONG, true>(simd, at, rows.runs, panel);
@@ -246,6 +271,21 @@ unsafe fn tiles_of_rows<
             unsafe { store::<S, O, V, M, PAIRS>(simd, tile, (out, n), targets, epilogue) };
         }
     }
+}
+
+/// Where the rows of a tile start. One at the end, with fewer starts, repeats its last row and does not store it
+/// again.
+///
+/// # Safety
+/// So far into `a`.
+#[inline(always)]
+unsafe fn starts_of<F, const M: usize>(a: *const F, starts: &[usize]) -> [*const F; M] {
+    let starts: [usize; M] = match starts.try_into() {
+        Ok(starts) => starts,
+        Err(_) => std::array::from_fn(|m| starts[m.min(starts.len() - 1)]),
+    };
+    // SAFETY: the caller's.
+    starts.map(|start| unsafe { a.add(start) })
 }
 
 /// # Safety
@@ -365,6 +405,9 @@ fn shared<S: Simd, const V: usize, const M: usize>(
     }
     sums
 }
+
+/// Columns that are multiplied one by one at most: a vector across them would be filled to a quarter.
+pub(crate) const FEW: usize = 4;
 
 /// Rows of panels up to which a tile has two of them: most of what moves are the results then, which are
 /// written four vectors at a time. Long panels would leave the nearest cache by twos.

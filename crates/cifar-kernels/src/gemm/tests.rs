@@ -25,16 +25,8 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
     let b = integers(depth * columns, 2);
     let b_stored = narrow::<E>(&b);
     let targets: Vec<usize> = (0..rows).map(|row| 3 + (rows - 1 - row) * columns).collect();
-    for isa in Isa::available() {
+    let check = |isa: Isa, packed: &[E::Factor], order: Order| {
         let n_factors = depth_of::<E>(depth);
-        let mut panels = vec![E::Factor::default(); panels_len(isa, n_factors, columns)];
-        let row = |row: usize| b_stored.get(row * columns..(row + 1) * columns);
-        pack_panels(isa, (n_factors, columns), row, &mut panels);
-        // By twos where the depth, and that of each run, allows it.
-        let pairs = n_factors.is_multiple_of(4) && pairs_fit(isa, columns);
-        if pairs {
-            pair_rows(isa, (n_factors, columns), &mut panels);
-        }
         let mut out = vec![9.0; rows * columns];
         let starts: Vec<usize> = (0..rows).map(|row| row * stride / E::Factor::VALUES).collect();
         // In two runs where the depth allows it.
@@ -51,14 +43,38 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             runs,
             targets: targets.part(part),
         });
-        let right = Panels { pairs, ..Panels::packed(isa, &panels[..], (n_factors, columns)) };
+        let right = Panels::new(isa, packed, (n_factors, columns), order);
         products_of_rows(isa, (factors(&stored), &left), right, Epilogue::default(), (&mut out, 3));
         for row in 0..rows {
             for column in 0..columns {
                 let product = |k| a[row * stride + k] * b[k * columns + column];
                 let want: f32 = (0..depth).map(product).sum();
-                assert_eq!(out[(rows - 1 - row) * columns + column], want, "{isa} {row} {column}");
+                assert_eq!(
+                    out[(rows - 1 - row) * columns + column],
+                    want,
+                    "{isa} {order:?} {row} {column}"
+                );
             }
+        }
+    };
+    for isa in Isa::available() {
+        let n_factors = depth_of::<E>(depth);
+        let row = |row: usize| b_stored.get(row * columns..(row + 1) * columns);
+        let mut panels = vec![E::Factor::default(); panels_len(isa, n_factors, columns)];
+        pack_panels(isa, (n_factors, columns), row, &mut panels);
+        // By twos where the depth, and that of each run, allows it.
+        let order = match n_factors.is_multiple_of(4) && pairs_fit(isa, columns) {
+            true => Order::Pairs,
+            false => Order::Rows,
+        };
+        if order == Order::Pairs {
+            pair_rows(isa, (n_factors, columns), &mut panels);
+        }
+        check(isa, &panels, order);
+        if columns <= FEW {
+            let mut packed = vec![E::Factor::default(); n_factors * columns];
+            pack_columns((n_factors, columns), row, &mut packed);
+            check(isa, &packed, Order::Columns);
         }
     }
 }
@@ -144,6 +160,14 @@ proptest! {
     #[test]
     fn products_of_rows_are_exact(
         rows in 0usize..20, depth in 0usize..12, columns in 1usize..140,
+    ) {
+        rows_times_panels::<f32>(rows, depth, columns);
+        rows_times_panels::<bf16>(rows, depth, columns);
+    }
+
+    #[test]
+    fn products_of_rows_with_few_columns_are_exact(
+        rows in 0usize..20, depth in 0usize..140, columns in 1usize..=FEW,
     ) {
         rows_times_panels::<f32>(rows, depth, columns);
         rows_times_panels::<bf16>(rows, depth, columns);

@@ -63,6 +63,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, n: usize) -> Self::V {
+        // SAFETY: the caller's: `n` readable values, of at most 8.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: Self::V) {
         // SAFETY: the caller's: 8 writable values.
         unsafe { _mm256_storeu_ps(to, v) }
@@ -133,6 +142,19 @@ impl Simd for Avx2 {
     fn fetch(self, address: usize) {
         // SAFETY: see `splat`; no address is wrong.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::without_provenance(address)) }
+    }
+
+    #[inline(always)]
+    fn sums_of_lanes(self, vectors: &[Self::V; 16]) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            // Lanes of four vectors side by side, summed once in each half; then the halves.
+            let [a, b, c, d, e, f, g, h, ..] = *vectors;
+            let first = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+            let second = _mm256_hadd_ps(_mm256_hadd_ps(e, f), _mm256_hadd_ps(g, h));
+            let low = _mm256_permute2f128_ps::<0x20>(first, second);
+            _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(first, second))
+        }
     }
 
     #[inline(always)]

@@ -41,6 +41,16 @@ fn lower(pairs: __m512) -> __m512 {
     unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(pairs))) }
 }
 
+/// The sums of two quarters side by side each: those of `a`, then those of `b`.
+#[inline(always)]
+fn quarters(a: __m512, b: __m512) -> __m512 {
+    // SAFETY: as in `rounded`.
+    unsafe {
+        let even = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+        _mm512_add_ps(even, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b))
+    }
+}
+
 impl<const BF16: bool> Simd for Avx512<BF16> {
     type V = __m512;
     const LANES: usize = 16;
@@ -63,6 +73,12 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     unsafe fn load(self, from: *const f32) -> Self::V {
         // SAFETY: the caller's: 16 readable values.
         unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(self, from: *const f32, n: usize) -> Self::V {
+        // SAFETY: the caller's: `n` readable values, of at most 16.
+        unsafe { _mm512_maskz_loadu_ps(((1_u32 << n) - 1) as u16, from) }
     }
 
     #[inline(always)]
@@ -154,6 +170,29 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
             let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
             let [first, second] = [even, odd].map(|at| _mm512_permutex2var_ps(a, at, b));
             _mm512_add_ps(first, second)
+        }
+    }
+
+    #[inline(always)]
+    fn sums_of_lanes(self, vectors: &[Self::V; 16]) -> Self::V {
+        // SAFETY: see `splat`.
+        unsafe {
+            // Quarters of a vector: lanes of four vectors side by side, summed once in each of the four.
+            let mut fours = [_mm512_setzero_ps(); 4];
+            for four in 0..4 {
+                let mut twos = [_mm512_setzero_pd(); 2];
+                for two in 0..2 {
+                    let [a, b] = [vectors[4 * four + 2 * two], vectors[4 * four + 2 * two + 1]];
+                    let sums = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                    twos[two] = _mm512_castps_pd(sums);
+                }
+                let low = _mm512_castpd_ps(_mm512_unpacklo_pd(twos[0], twos[1]));
+                let high = _mm512_castpd_ps(_mm512_unpackhi_pd(twos[0], twos[1]));
+                fours[four] = _mm512_add_ps(low, high);
+            }
+            // Then the quarters.
+            let [a, b, c, d] = fours;
+            quarters(quarters(a, b), quarters(c, d))
         }
     }
 

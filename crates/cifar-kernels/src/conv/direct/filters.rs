@@ -1,7 +1,9 @@
 //! One group's weights as the right matrix of a product.
 
 use crate::element::Element;
-use crate::gemm::{Panels, pack_panels, pair_rows, pairs_fit, panels_len};
+use crate::gemm::{
+    FEW, Order, Panels, pack_columns, pack_panels, pair_rows, pairs_fit, panels_len,
+};
 use crate::isa::Isa;
 
 /// How they are packed.
@@ -11,19 +13,26 @@ pub(super) struct FilterPanels {
     pub(super) depth: usize,
     /// Channels of the result.
     pub(super) columns: usize,
-    /// Whether the last panel has its rows two by two.
-    pairs: bool,
+    order: Order,
 }
 
 impl FilterPanels {
     /// `even`: whether the runs that windows are made of have even lengths and meet even rows.
     pub(super) fn new(isa: Isa, (depth, columns): (usize, usize), even: bool) -> Self {
-        Self { depth, columns, pairs: even && pairs_fit(isa, columns) }
+        let order = match columns {
+            ..=FEW => Order::Columns,
+            _ if even && pairs_fit(isa, columns) => Order::Pairs,
+            _ => Order::Rows,
+        };
+        Self { depth, columns, order }
     }
 
     /// Factors of the packed weights.
     pub(super) fn len(self, isa: Isa) -> usize {
-        panels_len(isa, self.depth, self.columns)
+        match self.order {
+            Order::Columns => self.depth * self.columns,
+            Order::Rows | Order::Pairs => panels_len(isa, self.depth, self.columns),
+        }
     }
 
     /// Packs them; `row(value)`: the weights of all columns that meet a value of a window, if any do.
@@ -34,13 +43,17 @@ impl FilterPanels {
         packed: &mut [E::Factor],
     ) {
         let shape = (self.depth, self.columns);
-        pack_panels(isa, shape, row, packed);
-        if self.pairs {
-            pair_rows(isa, shape, packed);
+        match self.order {
+            Order::Columns => pack_columns(shape, row, packed),
+            Order::Rows => pack_panels(isa, shape, row, packed),
+            Order::Pairs => {
+                pack_panels(isa, shape, row, packed);
+                pair_rows(isa, shape, packed);
+            }
         }
     }
 
     pub(super) fn panels<F>(self, isa: Isa, packed: &[F]) -> Panels<'_, F> {
-        Panels { pairs: self.pairs, ..Panels::packed(isa, packed, (self.depth, self.columns)) }
+        Panels::new(isa, packed, (self.depth, self.columns), self.order)
     }
 }

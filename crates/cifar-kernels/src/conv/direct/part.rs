@@ -88,6 +88,8 @@ impl Part {
                 });
             }
         }
+        // The inside first, image row by image row: what edges see, far apart, is near by then.
+        part.regions.sort_by_key(|region| std::cmp::Reverse(region.targets.all().len()));
         part
     }
 
