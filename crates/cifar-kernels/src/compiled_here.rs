@@ -49,4 +49,5 @@ fn of<E: Element>() {
     black_box(activation::gradient::<E> as fn(_, _, _, _));
     black_box(activation::relu_gate::<E> as fn(_, _));
     black_box(peak::operations_per_second::<E> as fn(Duration) -> f64);
+    black_box(peak::stream::<E> as fn(_, _));
 }

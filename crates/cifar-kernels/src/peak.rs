@@ -1,4 +1,5 @@
-//! The most this machine multiplies and adds, measured: what the kernels' speed is a share of.
+//! The most this machine multiplies and adds, and how fast it reads and writes: what the kernels' speed is a
+//! share of.
 
 #![expect(unsafe_code, reason = "code compiled for an instruction set; see the SAFETY comments")]
 
@@ -30,6 +31,59 @@ pub fn operations_per_second<E: Element>(duration: Duration) -> f64 {
     };
     // One task per thread, each long enough that every thread takes one.
     (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(speed).sum()
+}
+
+/// Parts that each thread has of what it reads and writes.
+const PARTS: usize = 16;
+
+/// Reads `read` and writes `written`, part by part, by all threads of the caller's rayon pool, and computes
+/// nothing: how long it takes is the least that a pass takes which reads and writes as much. Less than a vector at
+/// the end of a part is left as it is.
+#[inline(never)]
+pub fn stream<E: Element>(read: [&[E]; 2], written: &mut [E]) {
+    let isa = Isa::current();
+    let n = PARTS * rayon::current_num_threads();
+    let part_len = |len: usize| len.div_ceil(n).max(1);
+    let mut read = read.map(|read| read.chunks(part_len(read.len())));
+    let mut written = written.chunks_mut(part_len(written.len()));
+    let part = |_| {
+        (
+            read.each_mut().map(|parts| parts.next().unwrap_or_default()),
+            written.next().unwrap_or_default(),
+        )
+    };
+    let parts: Vec<_> = (0..n).map(part).collect();
+    parts.into_par_iter().with_max_len(1).for_each(|(read, written)| {
+        // SAFETY: nothing is asked of the caller.
+        unsafe { stream_part(isa, read, written) };
+    });
+}
+
+per_isa! {
+    unsafe fn stream_part<E: Element>(read: [&[E]; 2], written: &mut [E]) = stream_part_body
+}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+unsafe fn stream_part_body<S: Simd, E: Element, const M: usize>(
+    s: S,
+    read: [&[E]; 2],
+    written: &mut [E],
+) {
+    let mut sum = s.splat(0.0);
+    for vector in read.into_iter().flat_map(|read| read.chunks_exact(S::LANES)) {
+        // SAFETY: a vector of values.
+        sum = s.add(sum, unsafe { E::load(s, vector.as_ptr()) });
+    }
+    for vector in written.chunks_exact_mut(S::LANES) {
+        // SAFETY: a vector of values.
+        unsafe { E::store(s, vector.as_mut_ptr(), sum) };
+    }
+    let mut lanes = [0.0; 16];
+    // SAFETY: room for the vector of any instruction set.
+    unsafe { s.store(lanes.as_mut_ptr(), sum) };
+    black_box(lanes);
 }
 
 per_isa! {
@@ -72,6 +126,20 @@ mod tests {
                 let duration = Duration::from_millis(2);
                 assert!(operations_per_second::<f32>(duration) > 1e6);
                 assert!(operations_per_second::<bf16>(duration) > 1e6);
+            });
+        }
+    }
+
+    #[test]
+    fn every_whole_vector_is_read_and_written() {
+        for isa in Isa::available() {
+            isa.force(|| {
+                // A part writes its sums: as many as the vectors that it has read.
+                let n = PARTS * rayon::current_num_threads();
+                let mut written = vec![0.0_f32; 32 * n];
+                stream([&vec![1.0; 64 * n], &[]], &mut written);
+                let vectors = 64.0 / if isa >= Isa::Avx512 { 16.0 } else { 8.0 };
+                assert!(written.iter().all(|&value| value == vectors), "{isa}");
             });
         }
     }

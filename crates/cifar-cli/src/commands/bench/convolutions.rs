@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::console::Console;
 use crate::tables::{Align, Table};
 
-/// Runs of each pass at least, and how long all of them take at least: of short ones the first dozen are slower.
-/// The median counts.
+/// Runs of each pass at least, and how long all of them, and the machine's limit, take at least: of short ones the
+/// first dozen are slower. The median counts.
 const RUNS: usize = 7;
 const LEAST_TIME: Duration = Duration::from_millis(100);
 
@@ -45,6 +45,18 @@ struct Rate {
     /// The share of what the machine multiplies and adds at most; above 1 where an algorithm needs
     /// less than the definition.
     limit_fraction: f64,
+    /// The share of its time that reading and writing the images and results would take alone.
+    memory_fraction: f64,
+}
+
+impl Rate {
+    /// The share of the limit that it is nearer to: `m` is memory.
+    fn share(&self) -> String {
+        if self.memory_fraction > self.limit_fraction {
+            return format!("{:.0} % m", 100.0 * self.memory_fraction);
+        }
+        format!("{:.0} %  ", 100.0 * self.limit_fraction)
+    }
 }
 
 /// Measures every convolution of `net`, each shape once.
@@ -90,14 +102,14 @@ pub(super) fn run(net: &Net, recipe: &Recipe, console: &mut Console) -> anyhow::
         let mut cells = vec![speed.name.clone(), speed.algorithm.to_owned()];
         for rate in rates {
             cells.push(format!("{:.0}", rate.gflops_per_second));
-            cells.push(format!("{:.0} %", 100.0 * rate.limit_fraction));
+            cells.push(rate.share());
         }
         table.row(cells);
     }
     console.line(table.to_string())?;
     console.line(format!(
-        "GFLOP/s in {} by the definition's arithmetic, and the share of this machine's limit; \
-         batch {}, {} threads",
+        "GFLOP/s in {} by the definition's arithmetic, and the share of this machine's limit: what it \
+         multiplies and adds at most, or (m) reads and writes, whichever is nearer; batch {}, {} threads",
         recipe.cpu_precision(),
         recipe.batch_size,
         rayon::current_num_threads()
@@ -125,7 +137,6 @@ fn name(conv: &Conv2d) -> String {
 }
 
 fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
-    let limit = peak::operations_per_second::<E>(super::PEAK);
     let mut speeds = Vec::new();
     for conv in convs {
         for (algorithm, algorithm_name) in
@@ -134,11 +145,17 @@ fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
             if algorithm == Algorithm::Winograd && !conv.winograd_applies() {
                 continue;
             }
+            // Beside each, as the machine's neighbours come and go.
+            let limit = peak::operations_per_second::<E>(LEAST_TIME);
             let operations = 2.0 * batch_size as f64 * conv.multiply_adds() as f64;
             let [forward, input_gradient, weight_gradient] =
-                times::<E>(*conv, algorithm, batch_size).map(|time| {
+                times::<E>(*conv, algorithm, batch_size).map(|[time, memory]| {
                     let speed = operations / time.as_secs_f64();
-                    Rate { gflops_per_second: speed / 1e9, limit_fraction: speed / limit }
+                    Rate {
+                        gflops_per_second: speed / 1e9,
+                        limit_fraction: speed / limit,
+                        memory_fraction: memory.as_secs_f64() / time.as_secs_f64(),
+                    }
                 });
             speeds.push(Speed {
                 name: name(conv),
@@ -161,27 +178,39 @@ fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
     speeds
 }
 
-/// Times of the three passes, the packing of the weights included.
-fn times<E: Element>(conv: Conv2d, algorithm: Algorithm, batch_size: usize) -> [Duration; 3] {
+/// Times of the three passes, the packing of the weights included, and what memory takes of each.
+fn times<E: Element>(conv: Conv2d, algorithm: Algorithm, batch_size: usize) -> [[Duration; 2]; 3] {
     let [mut x, mut dx] = [(); 2].map(|()| filled::<E>(0.5, batch_size * conv.in_len()));
     let [mut y, mut dy] = [(); 2].map(|()| filled::<E>(0.25, batch_size * conv.out_len()));
     let (x, dx): (&[E], &mut [E]) = (x.as_mut_slice(), dx.as_mut_slice());
     let (y, dy): (&mut [E], &[E]) = (y.as_mut_slice(), dy.as_mut_slice());
+    // As much of the images as windows see that leave pixels out between them.
+    let met = |kernel: usize, len: usize| len * kernel.min(conv.stride) / conv.stride;
+    let seen = &x[..met(conv.kernel_height, met(conv.kernel_width, x.len()))];
     let weight = vec![0.125; conv.weight_len()];
     let mut dweight = weight.clone();
     let mut there = Filters::<E>::new(conv, Pass::Forward, algorithm);
     let mut back = Filters::<E>::new(conv, Pass::InputGradient, algorithm);
     let sums = WeightSums::<E>::new(conv, algorithm);
     [
-        median(|| {
-            there.pack(&weight);
-            conv::forward(&there, x, Epilogue::default(), y);
+        medians(|of| match of {
+            Of::Pass => {
+                there.pack(&weight);
+                conv::forward(&there, x, Epilogue::default(), y);
+            }
+            Of::Memory => peak::stream([seen, &[]], y),
         }),
-        median(|| {
-            back.pack(&weight);
-            conv::input_gradient(&back, dy, false, dx);
+        medians(|of| match of {
+            Of::Pass => {
+                back.pack(&weight);
+                conv::input_gradient(&back, dy, false, dx);
+            }
+            Of::Memory => peak::stream([dy, &[]], dx),
         }),
-        median(|| conv::weight_gradient(&sums, x, dy, &mut dweight)),
+        medians(|of| match of {
+            Of::Pass => conv::weight_gradient(&sums, x, dy, &mut dweight),
+            Of::Memory => peak::stream([seen, dy], &mut []),
+        }),
     ]
 }
 
@@ -192,15 +221,27 @@ fn filled<E: Element>(value: f32, len: usize) -> Buffer {
     buffer
 }
 
-fn median(mut f: impl FnMut()) -> Duration {
-    f();
-    let mut times = Vec::new();
+/// What a run is of: a pass, or of reading and writing what it does, and nothing else.
+#[derive(Clone, Copy)]
+enum Of {
+    Pass,
+    Memory,
+}
+
+/// The medians of both, in turns.
+fn medians(mut run: impl FnMut(Of)) -> [Duration; 2] {
+    run(Of::Pass);
+    let mut times = [Vec::new(), Vec::new()];
     let all = Instant::now();
-    while times.len() < RUNS || all.elapsed() < LEAST_TIME {
-        let start = Instant::now();
-        f();
-        times.push(start.elapsed());
+    while times[0].len() < RUNS || all.elapsed() < LEAST_TIME {
+        for (of, times) in [Of::Pass, Of::Memory].into_iter().zip(&mut times) {
+            let start = Instant::now();
+            run(of);
+            times.push(start.elapsed());
+        }
     }
-    times.sort_unstable();
-    times[times.len() / 2]
+    times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    })
 }
