@@ -256,6 +256,14 @@ unsafe fn tiles_of_rows<
     for rows in rows {
         let (starts, targets) = (rows.starts.at(), rows.targets.at());
         for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
+            if V > PANEL && size_of::<O>() == 4 {
+                for &target in targets {
+                    let to = out.wrapping_add(target).addr().wrapping_add(AHEAD);
+                    for v in 0..V {
+                        simd.fetch(to.wrapping_add(v * S::LANES * size_of::<O>()));
+                    }
+                }
+            }
             // SAFETY: rows of `a` and their runs, and the rows of a panel that these meet.
             let tile = unsafe {
                 let at = starts_of::<F, M>(a, starts);
@@ -412,6 +420,10 @@ pub(crate) const FEW: usize = 4;
 /// Rows of panels up to which a tile has two of them: most of what moves are the results then, which are
 /// written four vectors at a time. Long panels would leave the nearest cache by twos.
 const SHORT: usize = 32;
+
+/// Bytes from what a tile of two panels writes in f32 to what is fetched meanwhile, so that a later tile finds its
+/// lines near by: they are written faster than memory gives them.
+const AHEAD: usize = 8 << 10;
 
 /// Products that are summed one after the other before the sum joins those of other stretches: a
 /// sum of thousands would otherwise lose a digit to rounding.
