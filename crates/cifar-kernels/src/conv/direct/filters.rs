@@ -2,7 +2,7 @@
 
 use crate::element::Element;
 use crate::gemm::{
-    FEW, Order, Panels, pack_columns, pack_panels, pair_rows, pairs_fit, panels_len,
+    FEW, Order, Panels, pack_columns, pack_panels, pair_rows, pairs_fit, panel_width, panels_len,
 };
 use crate::isa::Isa;
 
@@ -33,6 +33,11 @@ impl FilterPanels {
             Order::Columns => self.depth * self.columns,
             Order::Rows | Order::Pairs => panels_len(isa, self.depth, self.columns),
         }
+    }
+
+    /// Whether all of them meet a window before the next window is looked at.
+    pub(super) fn are_one_panel(self, isa: Isa) -> bool {
+        self.order == Order::Columns || self.columns <= panel_width(isa, self.columns)
     }
 
     /// Packs them; `row(value)`: the weights of all columns that meet a value of a window, if any do.

@@ -12,7 +12,7 @@ use crate::element::Element;
 use crate::gemm::{self, PlaceTable, Rows, Runs, products_of_rows};
 use crate::isa::Isa;
 
-/// Most pixels that each panel of the weights is multiplied with before the next one is.
+/// Most pixels that each panel of the weights is multiplied with before the next one is, where there are several.
 pub(super) const PASS_PIXELS: usize = 8 * gemm::ROW_STEP;
 
 /// A product for all pixels of a grid.
@@ -129,7 +129,8 @@ impl Part {
         let filters = self.filters.panels(isa, packed);
         let n_images = images.len() / self.window.image_len();
         self.window.with_pixels(group, images, |a| {
-            let (mut pass, mut room) = (Vec::new(), PASS_PIXELS);
+            let most = if self.filters.are_one_panel(isa) { usize::MAX } else { PASS_PIXELS };
+            let (mut pass, mut room) = (Vec::new(), most);
             for region in &self.regions {
                 let of_rows = region.part(rows, n_images);
                 let (mut at, n) = (0, of_rows.len());
@@ -145,7 +146,7 @@ impl Part {
                     if at < n {
                         products_of_rows(isa, (a, &pass), filters, epilogue, (&mut *out, first));
                         pass.clear();
-                        room = PASS_PIXELS;
+                        room = most;
                     }
                 }
             }
