@@ -53,3 +53,24 @@ fn the_recipe_chooses_the_convolution() {
     assert!(place.weights("direct") != place.weights("winograd"), "the key changes nothing");
     place.train(&["--set", "convolution=fft"]).refused(&["convolution=fft", "fft", "winograd"]);
 }
+
+#[test]
+fn each_convolution_is_measured_by_itself() {
+    let place = Place::empty();
+    let words = ["bench", "--convolutions", "--recipe", "simplenet", "--batch-size", "2"];
+    let table = place.run(&words).ok().err;
+    for words in ["3->6, 32x32, 5x5 /1", "d weight", "memory"] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    let json = place.run(&[&words[..], &["--json"]].concat()).ok().out;
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let convolutions = report.as_array().unwrap();
+    assert!(convolutions.iter().any(|of| of["algorithm"] == "direct"), "{report}");
+    for convolution in convolutions {
+        for pass in ["forward", "input_gradient", "weight_gradient"] {
+            for rate in ["gflops_per_second", "limit_fraction", "memory_fraction"] {
+                assert!(convolution[pass][rate].as_f64().unwrap() > 0.0, "{pass} {rate}: {report}");
+            }
+        }
+    }
+}

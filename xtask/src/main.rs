@@ -48,7 +48,7 @@ enum Command {
     KillTest(kill_test::Arguments),
     /// Compares the crates' dependencies with the table of allowed ones.
     Layers,
-    /// Runs the kernels' tests under Valgrind.
+    /// Runs the kernels' tests under Valgrind and with AddressSanitizer.
     Memcheck,
     /// Compares models, gradients, optimisers and schedules with PyTorch.
     Parity(parity::Arguments),

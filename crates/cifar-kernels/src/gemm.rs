@@ -3,7 +3,7 @@
 //!
 //! Both multiply by a matrix packed in *panels*: blocks of [`panel_width`] columns, each block
 //! contiguous from its first row to its last, the last one filled up with zeros. The last one may have its
-//! rows two by two, see [`pair_rows`].
+//! rows two by two, see [`pair_rows`]; few columns may lie one by one, see [`Order`].
 //!
 //! What is multiplied are [`Factor`](crate::factor::Factor)s: values of f32, or pairs of bf16. Depths count factors.
 
@@ -22,7 +22,7 @@ pub(crate) use panels::{
 };
 pub(crate) use places::{PlaceTable, Places};
 pub use rows::Epilogue;
-pub(crate) use rows::{FEW, Order, Panels, Rows, Runs, products_of_rows};
+pub(crate) use rows::{FEW_COLUMNS, Order, Panels, Rows, Runs, products_of_rows};
 
 /// Rows of a panel are worked on in multiples of this, which every instruction set's tile divides.
 pub(crate) const ROW_STEP: usize = 24;

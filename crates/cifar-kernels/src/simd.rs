@@ -43,7 +43,7 @@ pub trait Simd: Copy {
     /// The first `n` of [`Simd::LANES`] values, then zeros.
     ///
     /// # Safety
-    /// `from` points to `n` readable values; `n` is at most [`Simd::LANES`].
+    /// `from` points to `n` readable values, at most [`Simd::LANES`]; no alignment is needed.
     #[inline(always)]
     unsafe fn load_first(self, from: *const f32, n: usize) -> Self::V {
         let mut lanes = [0.0; 16];
@@ -68,6 +68,7 @@ pub trait Simd: Copy {
     /// `v` where `x` and `y` have the same bits, else 0.
     fn where_same(self, x: Self::V, y: Self::V, v: Self::V) -> Self::V;
     /// Has the cache line at an address, whatever is there, brought to the second-level cache.
+    #[inline(always)]
     fn fetch(self, _address: usize) {}
     /// Two values by turns.
     ///

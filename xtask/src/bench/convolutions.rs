@@ -17,8 +17,7 @@ const PASSES: [&str; 3] = ["forward", "input_gradient", "weight_gradient"];
 
 pub(super) fn run(cifar: &Cifar, python: &Path, threads: usize, n_rounds: usize) -> Result<()> {
     println!(
-        "GFLOP/s by the definition's arithmetic, ratio to PyTorch, share of the machine's limit: what it \
-         multiplies and adds at most, or (m) reads and writes, whichever is nearer"
+        "GFLOP/s by the definition's arithmetic, ratio to PyTorch, share of the machine's limit"
     );
     let of_network = |network| PRECISIONS.map(|precision| (network, precision));
     for (network, precision) in NETWORKS.into_iter().flat_map(of_network) {
@@ -29,7 +28,7 @@ pub(super) fn run(cifar: &Cifar, python: &Path, threads: usize, n_rounds: usize)
             rounds.push((ours, theirs));
         }
         println!(
-            "{network}\n{precision:<6}{:<28}{:<10}{:>22}  {:>22}  {:>22}",
+            "{network}\n{precision:<6}{:<28}{:<10}{:>22}{:>22}{:>22}",
             "convolution", "algorithm", "forward", "input gradient", "weight gradient"
         );
         let n_rows = rounds[0].0.as_array().map_or(0, Vec::len);
@@ -44,16 +43,13 @@ pub(super) fn run(cifar: &Cifar, python: &Path, threads: usize, n_rounds: usize)
                     |key: &str, ours: &Value| ours[row][pass][key].as_f64().unwrap_or(f64::NAN);
                 let speed = |ours: &Value| rate("gflops_per_second", ours);
                 let peer = |theirs: &Value| theirs[row][pass].as_f64().unwrap_or(f64::NAN);
-                let share = |of: &str| 100.0 * median(&|(ours, _)| rate(of, ours));
-                let (arithmetic, memory) = (share("limit_fraction"), share("memory_fraction"));
                 let cell = format!(
-                    "{:.0}  {:.2}  {:.0} %{}",
+                    "{:.0}  {:.2}  {:.0} %",
                     median(&|(ours, _)| speed(ours)),
                     median(&|(ours, theirs)| speed(ours) / peer(theirs)),
-                    arithmetic.max(memory),
-                    if memory > arithmetic { " m" } else { "  " }
+                    100.0 * median(&|(ours, _)| rate("limit_fraction", ours))
                 );
-                print!("{cell:>24}");
+                print!("{cell:>22}");
             }
             println!();
         }

@@ -209,7 +209,7 @@ fn results_of_24_channels() {
 }
 
 /// To and from one to four channels, which are multiplied one by one: with whole vectors of values and values
-/// left over, in groups, with windows of the whole image, and results that lie apart.
+/// left over, in groups, forward with windows of the whole image, and with results that lie apart.
 #[test]
 fn results_of_few_channels() {
     for (channels, side, k, stride, padding) in [
@@ -219,6 +219,10 @@ fn results_of_few_channels() {
         ((4, 40), 8, 3, 2, 1),
         ((33, 2), 6, 5, 1, 2),
         ((17, 1), 11, 1, 1, 0),
+        ((1, 17), 5, 3, 1, 1),
+        ((2, 33), 6, 3, 1, 1),
+        // Long sums, of the forward pass.
+        ((512, 2), 7, 7, 1, 0),
         ((3, 3), 8, 3, 1, 1),
         ((50, 2), 3, 3, 1, 0),
     ] {
@@ -289,16 +293,27 @@ fn the_fastest_is_chosen_by_shape_and_type() {
 /// NaN and infinity reach what depends on them, and nothing else.
 #[test]
 fn a_nan_travels() {
-    let conv = square((16, 16), 6, 3, 1, 1);
-    let mut x = noise(2 * conv.in_len(), 1);
-    x[conv.in_len()] = f32::NAN;
-    let mut filters = Filters::<f32>::new(conv, Pass::Forward, Algorithm::Direct);
-    filters.pack(&noise(conv.weight_len(), 2));
-    let mut y = vec![0.0; 2 * conv.out_len()];
-    forward(&filters, &x, Epilogue { relu: true, ..Epilogue::default() }, &mut y);
-    for (at, y) in y.iter().enumerate() {
-        let (image, row, column) = (at / conv.out_len(), at / 96 % 6, at / 16 % 6);
-        assert_eq!(y.is_nan(), image == 1 && row < 2 && column < 2, "at {at}");
+    fn travels<E: Element>(channels: (usize, usize)) {
+        let (conv, k) = (square(channels, 6, 3, 1, 1), channels.1);
+        let mut x = narrow::<E>(&noise(2 * conv.in_len(), 1));
+        x[conv.in_len()] = E::from_f32(f32::NAN);
+        for isa in Isa::available() {
+            let mut y = vec![E::default(); 2 * conv.out_len()];
+            isa.force(|| {
+                let mut filters = Filters::new(conv, Pass::Forward, Algorithm::Direct);
+                filters.pack(&noise(conv.weight_len(), 2));
+                forward(&filters, &x, Epilogue { relu: true, ..Epilogue::default() }, &mut y);
+            });
+            for (at, y) in y.iter().enumerate() {
+                let (image, row, column) = (at / conv.out_len(), at / (6 * k) % 6, at / k % 6);
+                let met = image == 1 && row < 2 && column < 2;
+                assert_eq!(y.to_f32().is_nan(), met, "{isa} {channels:?} at {at}");
+            }
+        }
+    }
+    for channels in [(16, 16), (17, 3), (33, 2)] {
+        travels::<f32>(channels);
+        travels::<bf16>(channels);
     }
 }
 
@@ -324,7 +339,9 @@ fn infinity_in_a_picture_travels() {
             }
         }
     }
-    for conv in [square((3, 8), 6, 3, 1, 1), square((1, 8), 6, 3, 2, 1)] {
+    let shapes =
+        [square((3, 8), 6, 3, 1, 1), square((1, 8), 6, 3, 2, 1), square((3, 3), 6, 3, 1, 1)];
+    for conv in shapes {
         for at in 0..conv.in_len() {
             travels::<f32>(conv, at);
             travels::<bf16>(conv, at);

@@ -1,7 +1,7 @@
 //! What is read next, on its way from memory while something else is multiplied.
 
 /// Bytes of a cache line.
-pub(super) const LINE: usize = 64;
+const LINE: usize = 64;
 
 /// Values that a later product reads, in two places: their addresses, and how many lines they are.
 #[derive(Debug, Clone, Copy, Default)]

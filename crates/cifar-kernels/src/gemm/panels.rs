@@ -1,4 +1,4 @@
-//! Matrices packed in panels of factors.
+//! Matrices packed in panels of factors, or column by column.
 
 #![expect(unsafe_code, reason = "whole vectors through pointers; see the SAFETY comments")]
 
@@ -86,9 +86,7 @@ pub(crate) fn pack_panels<'a, E: Element>(
     }
     // Row by row, as they lie in memory.
     for d in 0..depth {
-        let r = d * E::Factor::VALUES;
-        let first = row(r).expect("panels: a factor without its first values");
-        let second = if E::Factor::VALUES > 1 { row(r + 1) } else { None };
+        let (first, second) = rows_of_factor::<E>(d, &row);
         for (block, start) in (0..columns).step_by(width).enumerate() {
             let part = start..columns.min(start + width);
             let packed = &mut panels[(block * depth + d) * width..][..part.len()];
@@ -97,7 +95,17 @@ pub(crate) fn pack_panels<'a, E: Element>(
     }
 }
 
-/// The same, packed column by column.
+/// The rows of values that row `d` of factors is made of.
+fn rows_of_factor<'a, E: Element>(
+    d: usize,
+    row: impl Fn(usize) -> Option<&'a [E]>,
+) -> (&'a [E], Option<&'a [E]>) {
+    let r = d * E::Factor::VALUES;
+    let first = row(r).expect("panels: a factor without its first values");
+    (first, if E::Factor::VALUES > 1 { row(r + 1) } else { None })
+}
+
+/// Packs the same matrix column by column: the factors of each lie one behind the other.
 pub(crate) fn pack_columns<'a, E: Element>(
     (depth, columns): (usize, usize),
     row: impl Fn(usize) -> Option<&'a [E]>,
@@ -105,9 +113,7 @@ pub(crate) fn pack_columns<'a, E: Element>(
 ) {
     assert_eq!(packed.len(), depth * columns, "columns: the matrix does not fit");
     for d in 0..depth {
-        let r = d * E::Factor::VALUES;
-        let first = row(r).expect("columns: a factor without its first values");
-        let second = if E::Factor::VALUES > 1 { row(r + 1) } else { None };
+        let (first, second) = rows_of_factor::<E>(d, &row);
         for c in 0..columns {
             let second = second.map_or_else(E::default, |second| second[c]);
             packed[c * depth + d] = E::join(first[c], second);

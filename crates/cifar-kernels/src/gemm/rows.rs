@@ -98,6 +98,10 @@ impl<'a, F> Panels<'a, F> {
     }
 }
 
+/// Columns that are multiplied one by one at most: they would fill a quarter of a vector across them, or half of a
+/// shorter one.
+pub(crate) const FEW_COLUMNS: usize = 4;
+
 /// How the factors of a right matrix lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -106,7 +110,7 @@ pub(crate) enum Order {
     /// The same, but the last panel has its rows two by two: what `pair_rows` makes of them. All runs have an
     /// even number of factors then.
     Pairs,
-    /// Column by column, each a panel by itself; [`FEW`] at most.
+    /// Column by column, [`FEW_COLUMNS`] at most. The distance between panels is that between columns.
     Columns,
 }
 
@@ -117,7 +121,8 @@ impl Order {
 }
 
 /// `out[targets[r] - first + c] = Σₖ row_r[k] · b[k][c]` for each row `r` of all `rows` among `a` and each
-/// column `c`, with the epilogue. Each panel meets all rows before the next panel does.
+/// column `c`, with the epilogue. Each panel meets all rows before the next panel does; columns in their own order
+/// meet each row together.
 pub(crate) fn products_of_rows<F: Factor, O: Element>(
     isa: Isa,
     (a, rows): (&[F], &[Rows<'_>]),
@@ -141,7 +146,8 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
             "product: behind the output"
         );
     }
-    assert!(b.order != Order::Columns || b.columns <= FEW, "product: too many columns one by one");
+    let fit = b.order != Order::Columns || b.columns <= FEW_COLUMNS;
+    assert!(fit, "product: too many columns one by one");
     if b.order == Order::Pairs {
         let even = |at: usize| at.is_multiple_of(2);
         let runs_are = |r: &Runs| even(r.len) && even(r.first) && even(r.panel_distance);
@@ -153,13 +159,14 @@ pub(crate) fn products_of_rows<F: Factor, O: Element>(
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == b.columns), "product: one bias a column");
     let out = (out, first);
     // SAFETY: by the assertions every row's runs lie in `a`, every panel has `depth` rows, of which the
-    // runs meet those that are there, and every target `columns` values of `out`.
+    // runs meet those that are there, and every target `columns` values of `out`; as many columns are named.
     unsafe {
         match (b.order, b.columns) {
             (Order::Columns, 1) => rows_by_columns::<F, O, 1>(isa, a, rows, b, epilogue, out),
             (Order::Columns, 2) => rows_by_columns::<F, O, 2>(isa, a, rows, b, epilogue, out),
             (Order::Columns, 3) => rows_by_columns::<F, O, 3>(isa, a, rows, b, epilogue, out),
-            (Order::Columns, _) => rows_by_columns::<F, O, FEW>(isa, a, rows, b, epilogue, out),
+            (Order::Columns, 4) => rows_by_columns::<F, O, 4>(isa, a, rows, b, epilogue, out),
+            (Order::Columns, n) => unreachable!("product: {n} columns one by one"),
             (_, n) if n <= lanes(isa) => rows_by_panels::<F, O, 1>(isa, a, rows, b, epilogue, out),
             (_, _) => rows_by_panels::<F, O, 2>(isa, a, rows, b, epilogue, out),
         }
@@ -256,9 +263,10 @@ unsafe fn tiles_of_rows<
     for rows in rows {
         let (starts, targets) = (rows.starts.at(), rows.targets.at());
         for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
-            if V > PANEL && size_of::<O>() == 4 {
+            // Only these write so much in so few steps: half as many bytes, in bf16, keep up without.
+            if V > PANEL && size_of::<O>() == size_of::<f32>() {
                 for &target in targets {
-                    let to = out.wrapping_add(target).addr().wrapping_add(AHEAD);
+                    let to = out.wrapping_add(target).addr().wrapping_add(RESULTS_AHEAD);
                     for v in 0..V {
                         simd.fetch(to.wrapping_add(v * S::LANES * size_of::<O>()));
                     }
@@ -292,8 +300,12 @@ unsafe fn starts_of<F, const M: usize>(a: *const F, starts: &[usize]) -> [*const
         Ok(starts) => starts,
         Err(_) => std::array::from_fn(|m| starts[m.min(starts.len() - 1)]),
     };
-    // SAFETY: the caller's.
-    starts.map(|start| unsafe { a.add(start) })
+    let mut at = [a; M];
+    for m in 0..M {
+        // SAFETY: the caller's.
+        at[m] = unsafe { a.add(starts[m]) };
+    }
+    at
 }
 
 /// # Safety
@@ -414,16 +426,13 @@ fn shared<S: Simd, const V: usize, const M: usize>(
     sums
 }
 
-/// Columns that are multiplied one by one at most: a vector across them would be filled to a quarter.
-pub(crate) const FEW: usize = 4;
-
 /// Rows of panels up to which a tile has two of them: most of what moves are the results then, which are
 /// written four vectors at a time. Long panels would leave the nearest cache by twos.
 const SHORT: usize = 32;
 
 /// Bytes from what a tile of two panels writes in f32 to what is fetched meanwhile, so that a later tile finds its
 /// lines near by: they are written faster than memory gives them.
-const AHEAD: usize = 8 << 10;
+const RESULTS_AHEAD: usize = 8 << 10;
 
 /// Products that are summed one after the other before the sum joins those of other stretches: a
 /// sum of thousands would otherwise lose a digit to rounding.

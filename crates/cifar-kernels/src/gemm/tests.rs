@@ -27,7 +27,6 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
     let targets: Vec<usize> = (0..rows).map(|row| 3 + (rows - 1 - row) * columns).collect();
     let check = |isa: Isa, packed: &[E::Factor], order: Order| {
         let n_factors = depth_of::<E>(depth);
-        let mut out = vec![9.0; rows * columns];
         let starts: Vec<usize> = (0..rows).map(|row| row * stride / E::Factor::VALUES).collect();
         // In two runs where the depth allows it.
         let half = n_factors / 2;
@@ -44,16 +43,26 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             targets: targets.part(part),
         });
         let right = Panels::new(isa, packed, (n_factors, columns), order);
-        products_of_rows(isa, (factors(&stored), &left), right, Epilogue::default(), (&mut out, 3));
-        for row in 0..rows {
-            for column in 0..columns {
-                let product = |k| a[row * stride + k] * b[k * columns + column];
-                let want: f32 = (0..depth).map(product).sum();
-                assert_eq!(
-                    out[(rows - 1 - row) * columns + column],
-                    want,
-                    "{isa} {order:?} {row} {column}"
-                );
+        let bias = integers(columns, 3);
+        for steps in 0..8 {
+            let [accumulate, add, relu] = [1, 2, 4].map(|step| steps & step != 0);
+            let epilogue = Epilogue { accumulate, bias: add.then_some(&bias), relu };
+            let mut out = vec![9.0; rows * columns];
+            products_of_rows(isa, (factors(&stored), &left), right, epilogue, (&mut out, 3));
+            for row in 0..rows {
+                for column in 0..columns {
+                    let product = |k| a[row * stride + k] * b[k * columns + column];
+                    let sum: f32 = (0..depth).map(product).sum();
+                    let sum = sum
+                        + if accumulate { 9.0 } else { 0.0 }
+                        + if add { bias[column] } else { 0.0 };
+                    let want = if relu { sum.max(0.0) } else { sum };
+                    assert_eq!(
+                        out[(rows - 1 - row) * columns + column],
+                        want,
+                        "{isa} {order:?} {row} {column}"
+                    );
+                }
             }
         }
     };
@@ -71,7 +80,7 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             pair_rows(isa, (n_factors, columns), &mut panels);
         }
         check(isa, &panels, order);
-        if columns <= FEW {
+        if columns <= FEW_COLUMNS {
             let mut packed = vec![E::Factor::default(); n_factors * columns];
             pack_columns((n_factors, columns), row, &mut packed);
             check(isa, &packed, Order::Columns);
@@ -167,7 +176,7 @@ proptest! {
 
     #[test]
     fn products_of_rows_with_few_columns_are_exact(
-        rows in 0usize..20, depth in 0usize..140, columns in 1usize..=FEW,
+        rows in 0usize..20, depth in 0usize..140, columns in 1usize..=FEW_COLUMNS,
     ) {
         rows_times_panels::<f32>(rows, depth, columns);
         rows_times_panels::<bf16>(rows, depth, columns);

@@ -45,18 +45,8 @@ struct Rate {
     /// The share of what the machine multiplies and adds at most; above 1 where an algorithm needs
     /// less than the definition.
     limit_fraction: f64,
-    /// The share of its time that reading and writing the images and results would take alone.
+    /// The share of its time that reading and writing as many values takes alone.
     memory_fraction: f64,
-}
-
-impl Rate {
-    /// The share of the limit that it is nearer to: `m` is memory.
-    fn share(&self) -> String {
-        if self.memory_fraction > self.limit_fraction {
-            return format!("{:.0} % m", 100.0 * self.memory_fraction);
-        }
-        format!("{:.0} %  ", 100.0 * self.limit_fraction)
-    }
 }
 
 /// Measures every convolution of `net`, each shape once.
@@ -91,25 +81,30 @@ pub(super) fn run(net: &Net, recipe: &Recipe, console: &mut Console) -> anyhow::
         ("convolution", Align::Left),
         ("algorithm", Align::Left),
         ("forward", right),
-        ("", right),
+        ("limit", right),
+        ("memory", right),
         ("d input", right),
-        ("", right),
+        ("limit", right),
+        ("memory", right),
         ("d weight", right),
-        ("", right),
+        ("limit", right),
+        ("memory", right),
     ]);
     for speed in &speeds {
         let rates = [&speed.forward, &speed.input_gradient, &speed.weight_gradient];
         let mut cells = vec![speed.name.clone(), speed.algorithm.to_owned()];
         for rate in rates {
             cells.push(format!("{:.0}", rate.gflops_per_second));
-            cells.push(rate.share());
+            cells.push(format!("{:.0} %", 100.0 * rate.limit_fraction));
+            cells.push(format!("{:.0} %", 100.0 * rate.memory_fraction));
         }
         table.row(cells);
     }
     console.line(table.to_string())?;
     console.line(format!(
-        "GFLOP/s in {} by the definition's arithmetic, and the share of this machine's limit: what it \
-         multiplies and adds at most, or (m) reads and writes, whichever is nearer; batch {}, {} threads",
+        "GFLOP/s in {} by the definition's arithmetic; limit: the share of what this machine multiplies and \
+         adds at most; memory: the share of the time that reading and writing as much takes; batch {}, \
+         {} threads",
         recipe.cpu_precision(),
         recipe.batch_size,
         rayon::current_num_threads()
@@ -178,40 +173,37 @@ fn speeds<E: Element>(convs: &[Conv2d], batch_size: usize) -> Vec<Speed> {
     speeds
 }
 
-/// Times of the three passes, the packing of the weights included, and what memory takes of each.
+/// Times of the three passes, the packing of the weights included, and of reading and writing what each does.
 fn times<E: Element>(conv: Conv2d, algorithm: Algorithm, batch_size: usize) -> [[Duration; 2]; 3] {
     let [mut x, mut dx] = [(); 2].map(|()| filled::<E>(0.5, batch_size * conv.in_len()));
     let [mut y, mut dy] = [(); 2].map(|()| filled::<E>(0.25, batch_size * conv.out_len()));
     let (x, dx): (&[E], &mut [E]) = (x.as_mut_slice(), dx.as_mut_slice());
     let (y, dy): (&mut [E], &[E]) = (y.as_mut_slice(), dy.as_mut_slice());
-    // As much of the images as windows see that leave pixels out between them.
-    let met = |kernel: usize, len: usize| len * kernel.min(conv.stride) / conv.stride;
-    let seen = &x[..met(conv.kernel_height, met(conv.kernel_width, x.len()))];
     let weight = vec![0.125; conv.weight_len()];
     let mut dweight = weight.clone();
     let mut there = Filters::<E>::new(conv, Pass::Forward, algorithm);
     let mut back = Filters::<E>::new(conv, Pass::InputGradient, algorithm);
     let sums = WeightSums::<E>::new(conv, algorithm);
-    [
-        medians(|of| match of {
-            Of::Pass => {
-                there.pack(&weight);
-                conv::forward(&there, x, Epilogue::default(), y);
-            }
-            Of::Memory => peak::stream([seen, &[]], y),
+    let passes = [
+        median(|| {
+            there.pack(&weight);
+            conv::forward(&there, x, Epilogue::default(), y);
         }),
-        medians(|of| match of {
-            Of::Pass => {
-                back.pack(&weight);
-                conv::input_gradient(&back, dy, false, dx);
-            }
-            Of::Memory => peak::stream([dy, &[]], dx),
+        median(|| {
+            back.pack(&weight);
+            conv::input_gradient(&back, dy, false, dx);
         }),
-        medians(|of| match of {
-            Of::Pass => conv::weight_gradient(&sums, x, dy, &mut dweight),
-            Of::Memory => peak::stream([seen, dy], &mut []),
-        }),
-    ]
+        median(|| conv::weight_gradient(&sums, x, dy, &mut dweight)),
+    ];
+    // As many of the images' values as windows meet that leave pixels out, though these are not side by side.
+    let met = |kernel: usize, len: usize| len * kernel.min(conv.stride) / conv.stride;
+    let seen = &x[..met(conv.kernel_height, met(conv.kernel_width, x.len()))];
+    let memory = [
+        median(|| peak::stream([seen, &[]], y)),
+        median(|| peak::stream([dy, &[]], dx)),
+        median(|| peak::stream([seen, dy], &mut [])),
+    ];
+    std::array::from_fn(|pass| [passes[pass], memory[pass]])
 }
 
 /// Values that begin at a cache line, as those of a network do, and PyTorch's.
@@ -221,27 +213,15 @@ fn filled<E: Element>(value: f32, len: usize) -> Buffer {
     buffer
 }
 
-/// What a run is of: a pass, or of reading and writing what it does, and nothing else.
-#[derive(Clone, Copy)]
-enum Of {
-    Pass,
-    Memory,
-}
-
-/// The medians of both, in turns.
-fn medians(mut run: impl FnMut(Of)) -> [Duration; 2] {
-    run(Of::Pass);
-    let mut times = [Vec::new(), Vec::new()];
+fn median(mut f: impl FnMut()) -> Duration {
+    f();
+    let mut times = Vec::new();
     let all = Instant::now();
-    while times[0].len() < RUNS || all.elapsed() < LEAST_TIME {
-        for (of, times) in [Of::Pass, Of::Memory].into_iter().zip(&mut times) {
-            let start = Instant::now();
-            run(of);
-            times.push(start.elapsed());
-        }
+    while times.len() < RUNS || all.elapsed() < LEAST_TIME {
+        let start = Instant::now();
+        f();
+        times.push(start.elapsed());
     }
-    times.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    })
+    times.sort_unstable();
+    times[times.len() / 2]
 }

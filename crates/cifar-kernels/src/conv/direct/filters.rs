@@ -2,7 +2,8 @@
 
 use crate::element::Element;
 use crate::gemm::{
-    FEW, Order, Panels, pack_columns, pack_panels, pair_rows, pairs_fit, panel_width, panels_len,
+    FEW_COLUMNS, Order, Panels, pack_columns, pack_panels, pair_rows, pairs_fit, panel_width,
+    panels_len,
 };
 use crate::isa::Isa;
 
@@ -20,7 +21,7 @@ impl FilterPanels {
     /// `even`: whether the runs that windows are made of have even lengths and meet even rows.
     pub(super) fn new(isa: Isa, (depth, columns): (usize, usize), even: bool) -> Self {
         let order = match columns {
-            ..=FEW => Order::Columns,
+            ..=FEW_COLUMNS => Order::Columns,
             _ if even && pairs_fit(isa, columns) => Order::Pairs,
             _ => Order::Rows,
         };
@@ -36,7 +37,7 @@ impl FilterPanels {
     }
 
     /// Whether all of them meet a window before the next window is looked at.
-    pub(super) fn are_one_panel(self, isa: Isa) -> bool {
+    pub(super) fn meet_together(self, isa: Isa) -> bool {
         self.order == Order::Columns || self.columns <= panel_width(isa, self.columns)
     }
 

@@ -12,7 +12,7 @@ use crate::element::Element;
 use crate::gemm::{self, PlaceTable, Rows, Runs, products_of_rows};
 use crate::isa::Isa;
 
-/// Most pixels that each panel of the weights is multiplied with before the next one is, where there are several.
+/// Most pixels that each panel of the weights is multiplied with before the next one is, if these do not meet together.
 pub(super) const PASS_PIXELS: usize = 8 * gemm::ROW_STEP;
 
 /// A product for all pixels of a grid.
@@ -88,7 +88,7 @@ impl Part {
                 });
             }
         }
-        // The inside first, image row by image row: what edges see, far apart, is near by then.
+        // The largest first, which is the inside, row by row of the image: what edges see, far apart, is near by then.
         part.regions.sort_by_key(|region| std::cmp::Reverse(region.targets.all().len()));
         part
     }
@@ -129,7 +129,7 @@ impl Part {
         let filters = self.filters.panels(isa, packed);
         let n_images = images.len() / self.window.image_len();
         self.window.with_pixels(group, images, |a| {
-            let most = if self.filters.are_one_panel(isa) { usize::MAX } else { PASS_PIXELS };
+            let most = if self.filters.meet_together(isa) { usize::MAX } else { PASS_PIXELS };
             let (mut pass, mut room) = (Vec::new(), most);
             for region in &self.regions {
                 let of_rows = region.part(rows, n_images);

@@ -7,10 +7,9 @@
 use std::ops::Range;
 
 use super::store::MAX_LANES;
-use super::{Epilogue, Panels, Rows, Runs, starts_of};
+use super::{Epilogue, Panels, Rows, Runs, STRETCH, starts_of};
 use crate::element::Element;
 use crate::factor::Factor;
-use crate::gemm::ahead::LINE;
 use crate::simd::{Simd, per_isa};
 
 per_isa! {
@@ -35,23 +34,34 @@ unsafe fn rows_by_columns_body<S: Simd, F: Factor, O: Element, const C: usize, c
 ) {
     // No target is before `first`.
     let (a, out) = (a.as_ptr(), out.as_mut_ptr().wrapping_sub(first));
+    let long = b.depth > STRETCH * S::LANES;
     let b = (b.values.as_ptr(), b.stride);
-    // As many rows as leave room in the registers for the columns and a row: of 32, or of 16.
+    // As many rows as leave room in the registers, 32 or 16, for the columns and a row, which is less than `M` with
+    // several columns.
     // SAFETY: the caller's.
     unsafe {
-        match (S::LANES, C) {
-            (16, 4) => tiles::<S, F, O, C, 6>(simd, a, rows, b, epilogue, out),
-            (16, _) => tiles::<S, F, O, C, 8>(simd, a, rows, b, epilogue, out),
-            (_, 4) => tiles::<S, F, O, C, 2>(simd, a, rows, b, epilogue, out),
-            (_, _) => tiles::<S, F, O, C, 4>(simd, a, rows, b, epilogue, out),
+        match (S::LANES, C, long) {
+            // Twice as many sums: fewer rows.
+            (_, _, true) => tiles::<S, F, O, C, 2, true>(simd, a, rows, b, epilogue, out),
+            (16, 4, _) => tiles::<S, F, O, C, 6, false>(simd, a, rows, b, epilogue, out),
+            (16, _, _) => tiles::<S, F, O, C, 8, false>(simd, a, rows, b, epilogue, out),
+            (_, 4, _) => tiles::<S, F, O, C, 2, false>(simd, a, rows, b, epilogue, out),
+            (_, _, _) => tiles::<S, F, O, C, 4, false>(simd, a, rows, b, epilogue, out),
         }
     }
 }
 
 /// # Safety
-/// See [`rows_by_columns`]; `out` may be before the output, no target then is.
+/// See [`rows_by_columns`]. From `out`, which may lie before the output, every target is in it.
 #[inline(always)]
-unsafe fn tiles<S: Simd, F: Factor, O: Element, const C: usize, const M: usize>(
+unsafe fn tiles<
+    S: Simd,
+    F: Factor,
+    O: Element,
+    const C: usize,
+    const M: usize,
+    const LONG: bool,
+>(
     simd: S,
     a: *const F,
     rows: &[Rows<'_>],
@@ -72,32 +82,35 @@ unsafe fn tiles<S: Simd, F: Factor, O: Element, const C: usize, const M: usize>(
             // SAFETY: rows of `a`, whose runs are there, as are the values of each column that they meet; and
             // `C` values from each target.
             unsafe {
-                let tile = tile::<S, F, C, M>(simd, starts_of(a, starts), rows.runs, b);
-                store::<S, O, C, M>(simd, tile, out, targets, epilogue);
+                let tile = tile::<S, F, C, M, LONG>(simd, starts_of(a, starts), rows.runs, b);
+                store_sums::<S, O, C, M>(simd, tile, out, targets, epilogue);
             }
         }
     }
 }
 
-/// Bytes from where the last run of a tile's first row begins to what is fetched during the tile, a line for each
-/// vector: rows that lie one behind the other, like those of an image, bring no more that is new.
-const AHEAD: usize = 16 << 10;
+/// Bytes from where the last run of a tile's first row begins to what is fetched during the tile, a vector for each
+/// that is multiplied: as much as the windows of neighbours, 3x3 large, bring that is new.
+const WINDOWS_AHEAD: usize = 16 << 10;
 
-/// The products of `M` rows and `C` columns, each still to be summed over its lanes.
+/// The products of `M` rows and `C` columns, each still to be summed over its lanes. `LONG`: whether there may be more
+/// than [`STRETCH`] in a lane.
 ///
 /// # Safety
-/// `a`: the starts of rows whose runs are there; `b`: the start of the first column, and the distance to the next.
+/// `a`: the starts of rows whose runs are there; `b`: the start of the first column, and the distance to the next, of
+/// which the values that runs meet are there.
 #[inline(always)]
-unsafe fn tile<S: Simd, F: Factor, const C: usize, const M: usize>(
+unsafe fn tile<S: Simd, F: Factor, const C: usize, const M: usize, const LONG: bool>(
     simd: S,
     mut a: [*const F; M],
     runs: Runs,
     (b, stride): (*const F, usize),
 ) -> [[S::V; C]; M] {
-    let mut tile = [[simd.splat(0.0); C]; M];
+    let zeros = [[simd.splat(0.0); C]; M];
+    let (mut total, mut tile, mut n) = (zeros, zeros, 0);
     let mut b = b.wrapping_add(runs.first);
     let last = runs.n.saturating_sub(1) * runs.distance;
-    let mut ahead = a[0].wrapping_add(last).addr().wrapping_add(AHEAD);
+    let mut ahead = a[0].wrapping_add(last).addr().wrapping_add(WINDOWS_AHEAD);
     for _ in 0..runs.n {
         let mut k = 0;
         // SAFETY: a vector of each row's run and of what it meets of each column, or the values left of them.
@@ -106,8 +119,15 @@ unsafe fn tile<S: Simd, F: Factor, const C: usize, const M: usize>(
                 tile =
                     add_products::<S, F, C, M, true>(simd, a, (b, stride), k..k + S::LANES, tile);
                 k += S::LANES;
+                if LONG {
+                    n += 1;
+                    if n == STRETCH {
+                        total = sum::<S, C, M>(simd, total, tile);
+                        (tile, n) = (zeros, 0);
+                    }
+                }
                 simd.fetch(ahead);
-                ahead = ahead.wrapping_add(LINE);
+                ahead = ahead.wrapping_add(S::LANES * size_of::<F>());
             }
             if k < runs.len {
                 tile = add_products::<S, F, C, M, false>(simd, a, (b, stride), k..runs.len, tile);
@@ -119,13 +139,27 @@ unsafe fn tile<S: Simd, F: Factor, const C: usize, const M: usize>(
             *a = a.wrapping_add(runs.distance);
         }
     }
-    tile
+    if LONG { sum::<S, C, M>(simd, total, tile) } else { tile }
+}
+
+#[inline(always)]
+fn sum<S: Simd, const C: usize, const M: usize>(
+    simd: S,
+    a: [[S::V; C]; M],
+    mut b: [[S::V; C]; M],
+) -> [[S::V; C]; M] {
+    for m in 0..M {
+        for c in 0..C {
+            b[m][c] = simd.add(a[m][c], b[m][c]);
+        }
+    }
+    b
 }
 
 /// `tile` and the products of the values `range` of each row and column, a `WHOLE` vector or fewer.
 ///
 /// # Safety
-/// These values are there.
+/// These values are there; a vector of them if `WHOLE`, else fewer.
 #[inline(always)]
 unsafe fn add_products<S: Simd, F: Factor, const C: usize, const M: usize, const WHOLE: bool>(
     simd: S,
@@ -153,7 +187,7 @@ unsafe fn add_products<S: Simd, F: Factor, const C: usize, const M: usize, const
 /// The first `n` values, zeros behind them; all of a `WHOLE` vector.
 ///
 /// # Safety
-/// They are there.
+/// They are there; as many as a vector has if `WHOLE`, else fewer.
 #[inline(always)]
 unsafe fn load<S: Simd, F: Factor, const WHOLE: bool>(simd: S, from: *const F, n: usize) -> S::V {
     // SAFETY: the caller's.
@@ -166,7 +200,7 @@ unsafe fn load<S: Simd, F: Factor, const WHOLE: bool>(simd: S, from: *const F, n
 /// # Safety
 /// `C` values from each target, writable; the bias of each sum of a tile.
 #[inline(always)]
-unsafe fn store<S: Simd, O: Element, const C: usize, const M: usize>(
+unsafe fn store_sums<S: Simd, O: Element, const C: usize, const M: usize>(
     simd: S,
     tile: [[S::V; C]; M],
     out: *mut O,
