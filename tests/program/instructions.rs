@@ -58,7 +58,7 @@ fn the_recipe_chooses_the_convolution() {
 fn each_convolution_is_measured_by_itself() {
     let place = Place::empty();
     let words = ["bench", "--convolutions", "--recipe", "simplenet", "--batch-size", "2"];
-    let table = place.run(&words).ok().err;
+    let table = place.run(&words).ok().out;
     for words in ["3->6, 32x32, 5x5 /1", "d weight", "memory"] {
         assert!(table.contains(words), "{words}: {table}");
     }
