@@ -59,7 +59,7 @@ fn each_convolution_is_measured_by_itself() {
     let place = Place::empty();
     let words = ["bench", "--convolutions", "--recipe", "simplenet", "--batch-size", "2"];
     let table = place.run(&words).ok().out;
-    for words in ["3->6, 32x32, 5x5 /1", "d weight", "memory"] {
+    for words in ["3->16, 32x32, 3x3 /1", "d weight", "memory"] {
         assert!(table.contains(words), "{words}: {table}");
     }
     let json = place.run(&[&words[..], &["--json"]].concat()).ok().out;
