@@ -36,8 +36,7 @@ unsafe fn rows_by_columns_body<S: Simd, F: Factor, O: Element, const C: usize, c
     let (a, out) = (a.as_ptr(), out.as_mut_ptr().wrapping_sub(first));
     let long = b.depth > STRETCH * S::LANES;
     let b = (b.values.as_ptr(), b.stride);
-    // As many rows as leave room in the registers, 32 or 16, for the columns and a row, which is less than `M` with
-    // several columns.
+    // As many rows as leave room in 32 or 16 registers for a vector of each column and one of a row.
     // SAFETY: the caller's.
     unsafe {
         match (S::LANES, C, long) {
