@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::buffer::with_scratch;
 use crate::gemm::{
-    Ahead, Columns, Epilogue, Panels, Places, Right, Rows, Runs, pack_panels, panel_width,
+    Ahead, Columns, Epilogue, Order, Panels, Places, Right, Rows, Runs, pack_panels, panel_width,
     panels_len, products_of_columns, products_of_rows, sums_at, sums_len,
 };
 use crate::isa::Isa;
@@ -137,7 +137,7 @@ fn multiply(isa: Isa, left: &[f32], right: &[f32], columns: usize, result: &mut 
     with_scratch(panels_len(isa, columns, columns), |panels: &mut [f32]| {
         let row = |row: usize| right.get(row * columns..(row + 1) * columns);
         pack_panels(isa, (columns, columns), row, panels);
-        let right = Panels::packed(isa, panels, (columns, columns));
+        let right = Panels::new(isa, panels, (columns, columns), Order::Rows);
         let tasks = result.par_chunks_mut(TASK_ROWS * columns);
         tasks.zip(left.par_chunks(TASK_ROWS * columns)).for_each(|(result, left)| {
             let mut starts = [0; TASK_ROWS];

@@ -82,12 +82,7 @@ pub(crate) struct Panels<'a, F> {
 }
 
 impl<'a, F> Panels<'a, F> {
-    /// Of a whole matrix, as `pack_panels` makes them.
-    pub(crate) fn packed(isa: Isa, values: &'a [F], (depth, columns): (usize, usize)) -> Self {
-        Self::new(isa, values, (depth, columns), Order::Rows)
-    }
-
-    /// The same in any order.
+    /// Of a whole matrix, as it is packed in that order.
     pub(crate) fn new(
         isa: Isa,
         values: &'a [F],
@@ -336,11 +331,7 @@ unsafe fn tile_of_rows<
             for start in (0..runs.len).step_by(stretch) {
                 let range = start..runs.len.min(start + stretch);
                 if n >= stretch {
-                    for m in 0..M {
-                        for v in 0..V {
-                            total[m][v] = simd.add(total[m][v], tile[m][v]);
-                        }
-                    }
+                    total = sum_of_tiles::<S, V, M>(simd, total, tile);
                     (tile, n) = (zeros, 0);
                 }
                 n += range.len();
@@ -364,13 +355,23 @@ unsafe fn tile_of_rows<
         }
     }
     if LONG && runs.n * runs.len > n {
-        for m in 0..M {
-            for v in 0..V {
-                tile[m][v] = simd.add(total[m][v], tile[m][v]);
-            }
-        }
+        tile = sum_of_tiles::<S, V, M>(simd, total, tile);
     }
     tile
+}
+
+#[inline(always)]
+fn sum_of_tiles<S: Simd, const V: usize, const M: usize>(
+    simd: S,
+    a: [[S::V; V]; M],
+    mut b: [[S::V; V]; M],
+) -> [[S::V; V]; M] {
+    for m in 0..M {
+        for v in 0..V {
+            b[m][v] = simd.add(a[m][v], b[m][v]);
+        }
+    }
+    b
 }
 
 /// `tile` and the products of the values `range` of each row with as many rows of a panel. `PAIRS`: of two

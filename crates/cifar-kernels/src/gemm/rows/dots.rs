@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::store::MAX_LANES;
-use super::{Epilogue, Panels, Rows, Runs, STRETCH, starts_of};
+use super::store::{MAX_LANES, store_vector};
+use super::{Epilogue, Panels, Rows, Runs, STRETCH, starts_of, sum_of_tiles};
 use crate::element::Element;
 use crate::factor::Factor;
 use crate::simd::{Simd, per_isa};
@@ -121,7 +121,7 @@ unsafe fn tile<S: Simd, F: Factor, const C: usize, const M: usize, const LONG: b
                 if LONG {
                     n += 1;
                     if n == STRETCH {
-                        total = sum::<S, C, M>(simd, total, tile);
+                        total = sum_of_tiles::<S, C, M>(simd, total, tile);
                         (tile, n) = (zeros, 0);
                     }
                 }
@@ -138,21 +138,7 @@ unsafe fn tile<S: Simd, F: Factor, const C: usize, const M: usize, const LONG: b
             *a = a.wrapping_add(runs.distance);
         }
     }
-    if LONG { sum::<S, C, M>(simd, total, tile) } else { tile }
-}
-
-#[inline(always)]
-fn sum<S: Simd, const C: usize, const M: usize>(
-    simd: S,
-    a: [[S::V; C]; M],
-    mut b: [[S::V; C]; M],
-) -> [[S::V; C]; M] {
-    for m in 0..M {
-        for c in 0..C {
-            b[m][c] = simd.add(a[m][c], b[m][c]);
-        }
-    }
-    b
+    if LONG { sum_of_tiles::<S, C, M>(simd, total, tile) } else { tile }
 }
 
 /// `tile` and the products of the values `range` of each row and column, a `WHOLE` vector or fewer.
@@ -218,22 +204,12 @@ unsafe fn store_sums<S: Simd, O: Element, const C: usize, const M: usize>(
             }
         }
         for at in (0..M * C).step_by(S::LANES) {
-            let to = sums.as_mut_ptr().add(at);
             let mut vectors = [simd.splat(0.0); MAX_LANES];
             for lane in 0..S::LANES.min(M * C - at) {
                 vectors[lane] = tile[(at + lane) / C][(at + lane) % C];
             }
-            let mut vector = simd.sums_of_lanes(&vectors);
-            if epilogue.accumulate {
-                vector = simd.add(vector, O::load(simd, to));
-            }
-            if let Some(bias) = epilogue.bias {
-                vector = simd.add(vector, simd.load(bias.as_ptr().add(at)));
-            }
-            if epilogue.relu {
-                vector = simd.relu(vector);
-            }
-            O::store(simd, to, vector);
+            let vector = simd.sums_of_lanes(&vectors);
+            store_vector(simd, vector, at, sums.as_mut_ptr(), epilogue);
         }
         for (m, target) in targets.iter().enumerate() {
             let to = out.wrapping_add(*target);

@@ -159,33 +159,35 @@ unsafe fn store_row<S: Simd, O: Element>(
     // SAFETY: the caller's; a vector of each is left.
     unsafe {
         while at + S::LANES <= n {
-            store_vector(simd, at, values, to, epilogue);
+            store_vector(simd, simd.load(values.add(at)), at, to, epilogue);
             at += S::LANES;
         }
         while at + S::Eight::LANES <= n {
-            store_vector(simd.eight(), at, values, to, epilogue);
+            let eight = simd.eight();
+            store_vector(eight, eight.load(values.add(at)), at, to, epilogue);
             at += S::Eight::LANES;
         }
         while at < n {
-            store_vector(Lane, at, values, to, epilogue);
+            store_vector(Lane, *values.add(at), at, to, epilogue);
             at += 1;
         }
     }
 }
 
+/// Writes a vector of products from place `at` of an output.
+///
 /// # Safety
-/// A vector from `at` of each: values, a writable output, and a bias.
+/// A vector from there of each: a writable output, and a bias.
 #[inline(always)]
-unsafe fn store_vector<S: Simd, O: Element>(
+pub(super) unsafe fn store_vector<S: Simd, O: Element>(
     simd: S,
+    mut value: S::V,
     at: usize,
-    values: *const f32,
     to: *mut O,
     epilogue: Epilogue<'_>,
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let mut value = simd.load(values.add(at));
         if epilogue.accumulate {
             value = simd.add(value, O::load(simd, to.add(at)));
         }
