@@ -34,7 +34,9 @@ pub(super) struct Plan {
     product: Product,
     /// Channels of one group's result.
     columns: usize,
-    /// Rows of the grid, and its pixels.
+    /// Whether there are pixels of the result that no tap of the kernel reaches.
+    gaps: bool,
+    /// Rows of the grid, and pixels that one image counts for in a task.
     rows: usize,
     pixels: usize,
     /// Values of the result for one row of the grid, and for an image.
@@ -77,6 +79,7 @@ impl Plan {
             conv,
             product,
             columns,
+            gaps: false,
             rows,
             pixels,
             row_len,
@@ -89,19 +92,27 @@ impl Plan {
         let Conv2d { in_channels: c, width, stride: s, .. } = conv;
         let columns = conv.of_one_group().in_channels;
         let rows = conv.height.div_ceil(s);
-        let pixels = rows * width.div_ceil(s);
+        let phases = (0..s * s).map(|phase| (phase / s, phase % s));
+        // Tap 0 is in one of them.
+        let windows: Vec<_> = phases
+            .map(|phase| (phase, Window::input_gradient(&conv, phase)))
+            .filter(|(_, window)| window.depth::<E>() > 0)
+            .collect();
+        let gaps = windows.len() < s * s;
+        // All of an image is near by when its gaps have been written.
+        let pixels = if gaps { conv.height * width } else { rows * width.div_ceil(s) };
         let images = images_of(TASK_PIXELS, pixels);
-        let part = |(y0, x0)| {
+        let part = |((y0, x0), window)| {
             let target = |row: usize, column: usize| ((y0 + row * s) * width + x0 + column * s) * c;
-            let window = (Window::input_gradient(&conv, (y0, x0)), images);
-            Part::new::<E>(isa, &conv, window, (columns, conv.in_len()), target)
+            Part::new::<E>(isa, &conv, (window, images), (columns, conv.in_len()), target)
         };
-        let parts = (0..s * s).map(|phase| part((phase / s, phase % s))).collect();
+        let parts = windows.into_iter().map(part).collect();
         Self {
             pass: Pass::InputGradient,
             conv,
             product: Product::Parts(parts),
             columns,
+            gaps,
             rows,
             pixels,
             row_len: s * width * c,
@@ -173,6 +184,9 @@ impl Plan {
         tasks.for_each(|(out, images)| {
             let len = if bands > 1 { band * self.row_len } else { out.len() };
             out.par_chunks_mut(len).enumerate().for_each(|(at, out)| {
+                if self.gaps && !epilogue.accumulate {
+                    out.fill(E::default());
+                }
                 let rows = at * band..(at + 1) * band;
                 let groups = packed.chunks_exact(packed.len() / self.conv.groups);
                 for (group, packed) in groups.enumerate() {

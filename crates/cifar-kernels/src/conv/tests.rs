@@ -246,6 +246,25 @@ fn pictures_of_many_results() {
     pool.install(|| check_both(conv, 4, Algorithm::Direct, DIRECT)).unwrap();
 }
 
+/// Pixels that no tap reaches, and images of which none does: forward there are only the zeros around them.
+#[test]
+fn strides_that_pass_over_pixels() {
+    for (channels, side, k, stride, padding) in [
+        ((24, 40), 9, 1, 2, 0),
+        ((130, 70), 8, 1, 2, 0),
+        ((3, 5), 10, 1, 3, 0),
+        ((3, 16), 9, 1, 2, 1),
+        ((20, 20), 11, 2, 4, 1),
+        ((16, 16), 1, 1, 2, 1),
+    ] {
+        let conv = square(channels, side, k, stride, padding);
+        check_both(conv, 3, Algorithm::Direct, DIRECT).unwrap();
+        let (in_channels, out_channels) = (2 * channels.0, 2 * channels.1);
+        let conv = Conv2d { in_channels, out_channels, groups: 2, ..conv };
+        check_both(conv, 2, Algorithm::Direct, DIRECT).unwrap();
+    }
+}
+
 /// A window that is the whole image has a way of its own, which groups do not take.
 #[test]
 fn windows_as_large_as_the_image() {

@@ -1,5 +1,7 @@
 //! What is read next, on its way from memory while something else is multiplied.
 
+use crate::simd::Simd;
+
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
@@ -39,5 +41,13 @@ impl Shares {
             at if at - lines < more => Some(second + (at - lines) * LINE),
             _ => None,
         }
+    }
+}
+
+/// Fetches `len` values from `start` on.
+#[inline(always)]
+pub(super) fn fetch_run<S: Simd, T>(simd: S, start: *const T, len: usize) {
+    for byte in (0..len * size_of::<T>()).step_by(LINE) {
+        simd.fetch(start.addr().wrapping_add(byte));
     }
 }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::Places;
+use super::ahead::fetch_run;
 use super::panels::{PANEL, lanes, pairs_fit, panel_width, vector_at};
 use crate::element::Element;
 use crate::factor::Factor;
@@ -38,6 +39,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) runs: Runs,
     /// Start of each row's product in the output, one per row.
     pub(crate) targets: Places<'a>,
+    /// Whether they come from memory and have nothing in common, so that panels have the next ones fetched.
+    pub(crate) far: bool,
 }
 
 /// The runs of factors that rows are made of, and the rows of a panel that these meet.
@@ -207,25 +210,26 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
         });
         let epilogue = Epilogue { bias, ..epilogue };
         let out = (out.wrapping_add(start), n);
+        let left = (a, rows, start == 0);
         // Asked once and not for each tile, which would have to be in memory where the answers meet.
         // SAFETY: the caller's; the start of a panel, and of the next one where a tile has two.
         unsafe {
             let panel = (b.values.as_ptr().add(start / width * b.stride), b.stride);
             match (b.depth > STRETCH, pairs) {
-                (false, false) if wide => tiles_of_rows::<S, F, O, 4, 4, false, false>(
-                    simd, a, rows, panel, epilogue, out,
-                ),
-                (false, false) => tiles_of_rows::<S, F, O, V, M, false, false>(
-                    simd, a, rows, panel, epilogue, out,
-                ),
+                (false, false) if wide => {
+                    tiles_of_rows::<S, F, O, 4, 4, false, false>(simd, left, panel, epilogue, out)
+                }
+                (false, false) => {
+                    tiles_of_rows::<S, F, O, V, M, false, false>(simd, left, panel, epilogue, out)
+                }
                 (true, false) => {
-                    tiles_of_rows::<S, F, O, V, M, true, false>(simd, a, rows, panel, epilogue, out)
+                    tiles_of_rows::<S, F, O, V, M, true, false>(simd, left, panel, epilogue, out)
                 }
                 (false, true) => {
-                    tiles_of_rows::<S, F, O, V, M, false, true>(simd, a, rows, panel, epilogue, out)
+                    tiles_of_rows::<S, F, O, V, M, false, true>(simd, left, panel, epilogue, out)
                 }
                 (true, true) => {
-                    tiles_of_rows::<S, F, O, V, M, true, true>(simd, a, rows, panel, epilogue, out)
+                    tiles_of_rows::<S, F, O, V, M, true, true>(simd, left, panel, epilogue, out)
                 }
             }
         }
@@ -234,7 +238,8 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
 }
 
 /// The tiles of one panel, or with `V` 4 of two that lie `next` apart: the first `n` columns from `out`.
-/// `LONG`: whether rows may be longer than [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two.
+/// `LONG`: whether rows may be longer than [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two. `fetch`:
+/// whether far rows are still to be fetched.
 ///
 /// # Safety
 /// See [`products_of_rows`].
@@ -249,15 +254,19 @@ unsafe fn tiles_of_rows<
     const PAIRS: bool,
 >(
     simd: S,
-    a: *const F,
-    rows: &[Rows<'_>],
+    (a, rows, fetch): (*const F, &[Rows<'_>], bool),
     panel: (*const F, usize),
     epilogue: Epilogue<'_>,
     (out, n): (*mut O, usize),
 ) {
     for rows in rows {
-        let (starts, targets) = (rows.starts.at(), rows.targets.at());
-        for (starts, targets) in starts.chunks(M).zip(targets.chunks(M)) {
+        let (all, targets) = (rows.starts.at(), rows.targets.at());
+        for (at, (starts, targets)) in all.chunks(M).zip(targets.chunks(M)).enumerate() {
+            if rows.far && fetch {
+                for &start in all.iter().skip((at + 1) * M).take(M) {
+                    fetch_run(simd, a.wrapping_add(start), rows.runs.len);
+                }
+            }
             // Only these write so much in so few steps: half as many bytes, in bf16, keep up without.
             if V > PANEL && size_of::<O>() == size_of::<f32>() {
                 for &target in targets {

@@ -41,6 +41,8 @@ pub(super) struct Sums {
     at_a_time: usize,
     /// Images that are looked at together, as factors.
     n_factors: usize,
+    /// Whether the results' gradients of an image stay row by row; in f32 where they are.
+    as_rows: bool,
     seen: Option<Seen>,
     /// Of so many images, for the pixels that are multiplied at a time.
     lists: Vec<Lists>,
@@ -50,13 +52,18 @@ impl Sums {
     pub(super) fn new(isa: Isa, conv: &Conv2d) -> Self {
         let frame = Frame::new(conv);
         let (c, k) = (conv.in_channels / conv.groups, conv.out_channels / conv.groups);
-        let n_pixels = conv.out_height() * conv.out_width();
+        let (n_pixels, width) = (conv.out_height() * conv.out_width(), panel_width(isa, k));
         let seen = Seen::new(isa, conv);
         let of_tile = match &seen {
-            Some(_) => panel_width(isa, k),
+            Some(_) => width,
             None => gemm::tile_columns(isa, conv.n_taps() * c, k),
         };
-        let most = TILE_FACTORS / of_tile;
+        // Gradients of one panel or two stay row by row, more where a window is one pixel and each of them meets so
+        // few tiles that moving them is not worth it. As more share a few sets of the nearest cache, they are
+        // multiplied fewer at a time then.
+        let (whole, many) = (conv.groups == 1 && k.is_multiple_of(width), k > 2 * width);
+        let as_rows = whole && (!many || conv.n_taps() == 1);
+        let most = TILE_FACTORS / of_tile / if as_rows && many { 2 } else { 1 };
         let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, most);
         let n_factors = (at_a_time / n_pixels.max(1)).max(1);
         let blocks = Blocks::new(isa, c, conv.n_taps(), n_factors * frame.len());
@@ -71,6 +78,7 @@ impl Sums {
             offsets,
             at_a_time,
             n_factors,
+            as_rows: as_rows && n_factors == 1,
             seen,
             lists: Vec::new(),
         };
@@ -140,10 +148,6 @@ impl Sums {
     ) {
         let (conv, n_values) = (&self.conv, E::Factor::VALUES);
         let (k, n_pixels) = (conv.out_channels / conv.groups, self.starts.all().len());
-        let width = panel_width(isa, k);
-        // Gradients of one panel or two stay row by row; in f32 where they are. More would share a few sets
-        // of the nearest cache.
-        let as_rows = (conv.groups, n_factors) == (1, 1) && [width, 2 * width].contains(&k);
         let mut room = [0; MAX_PIXELS];
         let distance = self.blocks.start(self.frame.len());
         let all = self.starts.all().repeated(n_factors, distance, &mut room);
@@ -161,9 +165,9 @@ impl Sums {
                     ahead: self.ahead(n_factors, &part, dy),
                 };
                 let of_image = part.start * k..part.end * k;
-                let right = if as_rows && n_values == 1 {
+                let right = if self.as_rows && n_values == 1 {
                     Right::Rows(factors(&dy[of_image]))
-                } else if as_rows {
+                } else if self.as_rows {
                     let room = &mut panels[..of_image.len()];
                     let of_second = conv.out_len() + of_image.start..conv.out_len() + of_image.end;
                     Right::Joined(&dy[of_image], dy.get(of_second), room)

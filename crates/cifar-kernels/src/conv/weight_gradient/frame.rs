@@ -1,4 +1,4 @@
-//! Images with zeros around them, so that no window is cut off at an edge.
+//! Images with zeros around them, so that no window is cut off at an edge, and without what no window sees.
 
 use crate::buffer::{factors, with_scratch};
 use crate::conv::Conv2d;
@@ -7,11 +7,13 @@ use crate::factor::Factor;
 use crate::gemm::join_rows;
 use crate::isa::Isa;
 
-/// One group's image with zeros around it, for the forward pass. A factor holds the values that as many
-/// images as it has values have at the same place.
+/// One group's image with zeros around it, for the forward pass; of those that windows of single pixels pass
+/// over only what these see. A factor holds the values that as many images as it has values have at the same place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     conv: Conv2d,
+    /// Pixels of the image from one of the frame to the next.
+    step: usize,
     rows: usize,
     columns: usize,
     /// Channels of one group.
@@ -20,10 +22,13 @@ pub(super) struct Frame {
 
 impl Frame {
     pub(super) fn new(conv: &Conv2d) -> Self {
+        let single = (conv.kernel_height, conv.kernel_width, conv.padding) == (1, 1, 0);
+        let step = if single { conv.stride } else { 1 };
         // By the number of windows none ends behind them.
-        let along = |image: usize| image + 2 * conv.padding;
+        let along = |image: usize| image.div_ceil(step) + 2 * conv.padding;
         Self {
             conv: *conv,
+            step,
             rows: along(conv.height),
             columns: along(conv.width),
             channels: conv.in_channels / conv.groups,
@@ -38,7 +43,7 @@ impl Frame {
     /// Where the window of each pixel of the result begins.
     pub(super) fn starts(&self) -> Vec<usize> {
         let (rows, columns) = (self.conv.out_height(), self.conv.out_width());
-        let step = self.conv.stride * self.channels;
+        let step = self.conv.stride / self.step * self.channels;
         let mut starts = Vec::with_capacity(rows * columns);
         for row in 0..rows {
             starts.extend((0..columns).map(|column| (row * self.columns + column) * step));
@@ -66,7 +71,7 @@ impl Frame {
         images: &[E],
         f: impl FnOnce(&[E::Factor]) -> R,
     ) -> R {
-        if (E::Factor::VALUES, self.conv.padding, self.conv.groups) == (1, 0, 1) {
+        if (E::Factor::VALUES, self.conv.padding, self.conv.groups, self.step) == (1, 0, 1, 1) {
             return f(factors(images));
         }
         let (image_len, n_values) = (self.conv.in_len(), E::Factor::VALUES);
@@ -89,20 +94,22 @@ impl Frame {
         other: Option<&[E]>,
         frame: &mut [E::Factor],
     ) {
-        let Conv2d { height, width, in_channels, padding, .. } = self.conv;
+        let Conv2d { width, in_channels, padding, .. } = self.conv;
         for (row, frame) in frame.chunks_exact_mut(self.columns * self.channels).enumerate() {
-            if row < padding || row >= padding + height {
+            if row < padding || row >= self.rows - padding {
                 frame.fill(E::Factor::default());
                 continue;
             }
             let (left, rest) = frame.split_at_mut(padding * self.channels);
-            let (inside, right) = rest.split_at_mut(width * self.channels);
+            let (inside, right) = rest.split_at_mut(rest.len() - padding * self.channels);
             left.fill(E::Factor::default());
             right.fill(E::Factor::default());
             // The whole row, or the group's channels of each of its pixels.
-            let len = if self.conv.groups == 1 { inside.len() } else { self.channels };
+            let whole = (self.conv.groups, self.step) == (1, 1);
+            let len = if whole { inside.len() } else { self.channels };
             for (at, inside) in inside.chunks_exact_mut(len).enumerate() {
-                let start = ((row - padding) * width + at) * in_channels + group * self.channels;
+                let pixel = ((row - padding) * width + at) * self.step;
+                let start = pixel * in_channels + group * self.channels;
                 let from = start..start + len;
                 join_rows(isa, &image[from.clone()], other.map(|other| &other[from]), inside);
             }
