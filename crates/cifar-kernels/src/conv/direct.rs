@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::{Conv2d, Epilogue, Pass};
 use crate::buffer::with_scratch;
 use crate::element::Element;
+use crate::gemm::tile_rows;
 use crate::isa::Isa;
 use crate::layout::{channels_last, transpose};
 
@@ -175,6 +176,9 @@ impl Plan {
         let fit = |pixels: usize| images_of(pixels, self.pixels);
         let n_tasks = TASKS_OF_THREAD * rayon::current_num_threads();
         let at_a_time = n_images.div_ceil(n_tasks).clamp(fit(PASS_PIXELS), fit(TASK_PIXELS));
+        // Pixels at corners are one of each image: these fill tiles.
+        let tile = tile_rows(isa);
+        let at_a_time = if at_a_time < tile { at_a_time } else { at_a_time / tile * tile };
         // Bands of rows where there are few images.
         let bands = if at_a_time == 1 { n_tasks.div_ceil(n_images).min(self.rows) } else { 1 };
         let band = self.rows.div_ceil(bands);
