@@ -132,7 +132,7 @@ impl Part {
         let far = self.taps.len() == 1 && self.window.rows.grid * self.window.columns.grid > 1;
         self.window.with_pixels(group, images, |a| {
             let most = if self.filters.meet_together(isa) { usize::MAX } else { PASS_PIXELS };
-            let (mut pass, mut room) = (Vec::new(), most);
+            let (mut pass, mut room) = (Vec::with_capacity(self.regions.len()), most);
             for region in &self.regions {
                 let of_rows = region.part(rows, n_images);
                 let (mut at, n) = (0, of_rows.len());
