@@ -143,7 +143,7 @@ fn multiply(isa: Isa, left: &[f32], right: &[f32], columns: usize, result: &mut 
             let mut starts = [0; TASK_ROWS];
             starts.iter_mut().enumerate().for_each(|(row, start)| *start = row * columns);
             let starts = Places::new(&starts[..left.len() / columns]);
-            let rows = [Rows { starts, runs: Runs::whole(columns), targets: starts, far: false }];
+            let rows = [Rows { starts, runs: Runs::whole(columns), targets: starts, fetch: false }];
             products_of_rows(isa, (left, &rows), right, Epilogue::default(), (result, 0));
         });
     });

@@ -35,7 +35,7 @@ pub(super) struct Plan {
     product: Product,
     /// Channels of one group's result.
     columns: usize,
-    /// Whether there are pixels of the result that no tap of the kernel reaches.
+    /// Whether phases of the stride have no tap of the kernel: their pixels are set to 0, the others are multiplied.
     gaps: bool,
     /// Rows of the grid, and pixels that one image counts for in a task.
     rows: usize,
@@ -94,7 +94,7 @@ impl Plan {
         let columns = conv.of_one_group().in_channels;
         let rows = conv.height.div_ceil(s);
         let phases = (0..s * s).map(|phase| (phase / s, phase % s));
-        // Tap 0 is in one of them.
+        // At least one of them has a tap, so there are weights to be packed.
         let windows: Vec<_> = phases
             .map(|phase| (phase, Window::input_gradient(&conv, phase)))
             .filter(|(_, window)| window.depth::<E>() > 0)
@@ -176,7 +176,7 @@ impl Plan {
         let fit = |pixels: usize| images_of(pixels, self.pixels);
         let n_tasks = TASKS_OF_THREAD * rayon::current_num_threads();
         let at_a_time = n_images.div_ceil(n_tasks).clamp(fit(PASS_PIXELS), fit(TASK_PIXELS));
-        // Pixels at corners are one of each image: these fill tiles.
+        // Those at a corner of the image are as many as the images: whole tiles of them.
         let tile = tile_rows(isa);
         let at_a_time = if at_a_time < tile { at_a_time } else { at_a_time / tile * tile };
         // Bands of rows where there are few images.
@@ -188,6 +188,7 @@ impl Plan {
         tasks.for_each(|(out, images)| {
             let len = if bands > 1 { band * self.row_len } else { out.len() };
             out.par_chunks_mut(len).enumerate().for_each(|(at, out)| {
+                // Nothing else is done to them: an input gradient has no bias and no ReLU.
                 if self.gaps && !epilogue.accumulate {
                     out.fill(E::default());
                 }
@@ -237,6 +238,7 @@ fn of_input_gradient(conv: &Conv2d) -> Conv2d {
         width: 1,
         kernel_height: 1,
         kernel_width: 1,
+        stride: 1,
         ..*conv
     }
 }

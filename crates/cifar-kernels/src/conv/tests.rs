@@ -246,7 +246,7 @@ fn pictures_of_many_results() {
     pool.install(|| check_both(conv, 4, Algorithm::Direct, DIRECT)).unwrap();
 }
 
-/// Pixels that no tap reaches, and images of which none does: forward there are only the zeros around them.
+/// Pixels that no tap reaches; the last image is one such pixel, and its windows see the zeros around it.
 #[test]
 fn strides_that_pass_over_pixels() {
     for (channels, side, k, stride, padding) in [
@@ -255,6 +255,9 @@ fn strides_that_pass_over_pixels() {
         ((3, 5), 10, 1, 3, 0),
         ((3, 16), 9, 1, 2, 1),
         ((20, 20), 11, 2, 4, 1),
+        // Gradients of several panels that stay row by row, of two images and of one.
+        ((16, 128), 18, 1, 2, 0),
+        ((16, 128), 9, 1, 1, 0),
         ((16, 16), 1, 1, 2, 1),
     ] {
         let conv = square(channels, side, k, stride, padding);
@@ -262,6 +265,14 @@ fn strides_that_pass_over_pixels() {
         let (in_channels, out_channels) = (2 * channels.0, 2 * channels.1);
         let conv = Conv2d { in_channels, out_channels, groups: 2, ..conv };
         check_both(conv, 2, Algorithm::Direct, DIRECT).unwrap();
+    }
+}
+
+/// More images than one task has: whole tiles of them, and fewer at the end.
+#[test]
+fn many_small_images() {
+    for conv in [square((16, 16), 4, 3, 1, 1), square((16, 16), 4, 1, 2, 0)] {
+        check_both(conv, 30, Algorithm::Direct, DIRECT).unwrap();
     }
 }
 
@@ -392,6 +403,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 square((16, 32), 12, 3, 1, 1),
                 square((3, 24), 12, 3, 2, 1),
                 square((3, 64), 12, 3, 1, 1),
+                square((16, 64), 12, 1, 2, 0),
+                Conv2d { groups: 2, ..square((16, 64), 12, 1, 2, 0) },
                 Conv2d { groups: 4, ..square((16, 32), 12, 3, 1, 1) },
                 Conv2d { groups: 24, ..square((24, 24), 12, 3, 1, 1) },
             ] {

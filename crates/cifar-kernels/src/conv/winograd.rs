@@ -216,7 +216,8 @@ fn forward_tiles<E: Element, const TILE: usize, const OUT: usize>(
                             columns: row,
                             order: Order::Rows,
                         };
-                        let rows = [Rows { starts, runs: Runs::whole(depth), targets, far: false }];
+                        let rows =
+                            [Rows { starts, runs: Runs::whole(depth), targets, fetch: false }];
                         let m = &mut m[f * m_stride..];
                         products_of_rows(isa, (a, &rows), filters, Epilogue::default(), (m, 0));
                     }

@@ -44,7 +44,7 @@ impl Shares {
     }
 }
 
-/// Fetches `len` values from `start` on.
+/// Fetches the lines of `len` values from `start` on; where they do not begin at a line, the last is left out.
 #[inline(always)]
 pub(super) fn fetch_run<S: Simd, T>(simd: S, start: *const T, len: usize) {
     for byte in (0..len * size_of::<T>()).step_by(LINE) {

@@ -16,8 +16,8 @@ mod thin;
 
 use thin::is_thin;
 
-/// Rows of the tile of [`products_of_columns`], and of what its sums and [`Spans`] are for; thin products have
-/// others of their own.
+/// Rows of a tile of both products. Those of [`products_of_columns`], its sums and [`Spans`] are for it; thin
+/// products, and products of rows with narrow or very wide matrices, have tiles of their own.
 pub(crate) fn tile_rows(isa: Isa) -> usize {
     match isa {
         Isa::Portable | Isa::Avx2 => 6,

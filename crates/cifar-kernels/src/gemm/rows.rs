@@ -39,8 +39,9 @@ pub(crate) struct Rows<'a> {
     pub(crate) runs: Runs,
     /// Start of each row's product in the output, one per row.
     pub(crate) targets: Places<'a>,
-    /// Whether they come from memory and have nothing in common, so that panels have the next ones fetched.
-    pub(crate) far: bool,
+    /// Whether the first panel fetches the first run of the next tile's rows: where no tile before has read them.
+    /// Columns in their own order fetch in their own way.
+    pub(crate) fetch: bool,
 }
 
 /// The runs of factors that rows are made of, and the rows of a panel that these meet.
@@ -238,8 +239,8 @@ unsafe fn rows_by_panels_body<S: Simd, F: Factor, O: Element, const V: usize, co
 }
 
 /// The tiles of one panel, or with `V` 4 of two that lie `next` apart: the first `n` columns from `out`.
-/// `LONG`: whether rows may be longer than [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two. `fetch`:
-/// whether far rows are still to be fetched.
+/// `LONG`: whether rows may be longer than [`STRETCH`]; `PAIRS`: whether the panel has its rows two by two. `first`:
+/// whether it is the first panel.
 ///
 /// # Safety
 /// See [`products_of_rows`].
@@ -254,16 +255,16 @@ unsafe fn tiles_of_rows<
     const PAIRS: bool,
 >(
     simd: S,
-    (a, rows, fetch): (*const F, &[Rows<'_>], bool),
+    (a, rows, first): (*const F, &[Rows<'_>], bool),
     panel: (*const F, usize),
     epilogue: Epilogue<'_>,
     (out, n): (*mut O, usize),
 ) {
     for rows in rows {
         let (all, targets) = (rows.starts.at(), rows.targets.at());
-        for (at, (starts, targets)) in all.chunks(M).zip(targets.chunks(M)).enumerate() {
-            if rows.far && fetch {
-                for &start in all.iter().skip((at + 1) * M).take(M) {
+        for (n_tile, (starts, targets)) in all.chunks(M).zip(targets.chunks(M)).enumerate() {
+            if rows.fetch && first {
+                for &start in all.iter().skip((n_tile + 1) * M).take(M) {
                     fetch_run(simd, a.wrapping_add(start), rows.runs.len);
                 }
             }

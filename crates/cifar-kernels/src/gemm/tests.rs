@@ -41,7 +41,7 @@ fn rows_times_panels<E: Element>(rows: usize, depth: usize, columns: usize) {
             starts: starts.part(part.clone()),
             runs,
             targets: targets.part(part),
-            far: rows.is_multiple_of(2),
+            fetch: rows.is_multiple_of(2),
         });
         let right = Panels::new(isa, packed, (n_factors, columns), order);
         let bias = integers(columns, 3);

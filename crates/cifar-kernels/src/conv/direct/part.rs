@@ -128,8 +128,8 @@ impl Part {
     ) {
         let filters = self.filters.panels(isa, packed);
         let n_images = images.len() / self.window.image_len();
-        // Windows of single pixels meet none twice.
-        let far = self.taps.len() == 1 && self.window.rows.grid * self.window.columns.grid > 1;
+        // Windows of single pixels have nothing in common. A grid of one pixel is a matrix: few rows, and long.
+        let fetch = self.taps.len() == 1 && self.window.rows.grid * self.window.columns.grid > 1;
         self.window.with_pixels(group, images, |a| {
             let most = if self.filters.meet_together(isa) { usize::MAX } else { PASS_PIXELS };
             let (mut pass, mut room) = (Vec::with_capacity(self.regions.len()), most);
@@ -144,7 +144,7 @@ impl Part {
                     let part = at..if n - at <= room { n } else { at + whole };
                     (at, room) = (part.end, room - part.len());
                     let (starts, targets) = (starts.part(part.clone()), targets.part(part));
-                    pass.push(Rows { starts, runs: region.runs, targets, far });
+                    pass.push(Rows { starts, runs: region.runs, targets, fetch });
                     if at < n {
                         products_of_rows(isa, (a, &pass), filters, epilogue, (&mut *out, first));
                         pass.clear();

@@ -143,7 +143,7 @@ impl Picture {
                         let pixels = 0..part.len() * conv.out_width();
                         let starts = self.starts.part(pixels.clone());
                         let targets = self.targets.part(pixels);
-                        let left = &[Rows { starts, runs: self.runs, targets, far: false }];
+                        let left = &[Rows { starts, runs: self.runs, targets, fetch: false }];
                         let a = self.windows(isa, padded, part, strips);
                         let pixel = (at * conv.out_height() + start) * conv.out_width();
                         let out = &mut out[pixel * conv.out_channels - first..];

@@ -26,6 +26,9 @@ const TILE_FACTORS: usize = 4096;
 /// Most pixels that are multiplied at a time, in panels of the fewest columns.
 const MAX_PIXELS: usize = TILE_FACTORS / 8;
 
+/// Panels of a row of gradients that is multiplied where it is, at most.
+const MOST_PANELS: usize = 8;
+
 /// What all parts of a batch and all groups have in common. For bf16 a factor is made of the values that
 /// two images have at the same place.
 #[derive(Debug, Clone)]
@@ -58,12 +61,17 @@ impl Sums {
             Some(_) => width,
             None => gemm::tile_columns(isa, conv.n_taps() * c, k),
         };
-        // Gradients of one panel or two stay row by row, more where a window is one pixel and each of them meets so
-        // few tiles that moving them is not worth it. As more share a few sets of the nearest cache, they are
-        // multiplied fewer at a time then.
-        let (whole, many) = (conv.groups == 1 && k.is_multiple_of(width), k > 2 * width);
-        let as_rows = whole && (!many || conv.n_taps() == 1);
-        let most = TILE_FACTORS / of_tile / if as_rows && many { 2 } else { 1 };
+        let most = TILE_FACTORS / of_tile;
+        // Gradients of one panel or two stay row by row. So do those of more where a window is a single pixel, and
+        // moving them takes longer than it saves: fewer at a time, as they share a few sets of the nearest cache.
+        let whole = conv.groups == 1 && k.is_multiple_of(width);
+        let of_one_image = most / 2 < 2 * n_pixels;
+        let (as_rows, most) = match k / width {
+            _ if !whole => (false, most),
+            1 | 2 => (true, most),
+            3..=MOST_PANELS if conv.n_taps() == 1 && of_one_image => (true, most / 2),
+            _ => (false, most),
+        };
         let at_a_time = (FACTORS / (c + k)).clamp(gemm::ROW_STEP, most);
         let n_factors = (at_a_time / n_pixels.max(1)).max(1);
         let blocks = Blocks::new(isa, c, conv.n_taps(), n_factors * frame.len());

@@ -1,4 +1,4 @@
-//! Images with zeros around them, so that no window is cut off at an edge, and without what no window sees.
+//! Images with zeros around them, so that no window is cut off at an edge.
 
 use crate::buffer::{factors, with_scratch};
 use crate::conv::Conv2d;
@@ -7,8 +7,9 @@ use crate::factor::Factor;
 use crate::gemm::join_rows;
 use crate::isa::Isa;
 
-/// One group's image with zeros around it, for the forward pass; of those that windows of single pixels pass
-/// over only what these see. A factor holds the values that as many images as it has values have at the same place.
+/// One group's image with zeros around it, for the forward pass. Where windows are single pixels, without zeros,
+/// the frame has only the pixels that they see. A factor holds the values that as many images as it has values have
+/// at the same place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     conv: Conv2d,
@@ -63,7 +64,7 @@ impl Frame {
     }
 
     /// Calls `f` with the frames of whole `images` for one group: the images themselves where there is
-    /// nothing to add.
+    /// nothing to add and nothing to leave out.
     pub(super) fn with<E: Element, R>(
         &self,
         isa: Isa,
