@@ -100,6 +100,14 @@ fn check_both(
     check::<bf16>(conv, n, algorithm, bounds[1])
 }
 
+/// [`check_both`] of three images, and of two with three groups of such channels.
+fn check_alone_and_in_groups(conv: Conv2d) {
+    check_both(conv, 3, Algorithm::Direct, DIRECT).unwrap();
+    let (in_channels, out_channels) = (3 * conv.in_channels, 3 * conv.out_channels);
+    let conv = Conv2d { in_channels, out_channels, groups: 3, ..conv };
+    check_both(conv, 2, Algorithm::Direct, DIRECT).unwrap();
+}
+
 proptest! {
     // A fifth of the usual number, which PROPTEST_CASES sets.
     #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.div_ceil(5)))]
@@ -226,11 +234,7 @@ fn results_of_few_channels() {
         ((3, 3), 8, 3, 1, 1),
         ((50, 2), 3, 3, 1, 0),
     ] {
-        let conv = square(channels, side, k, stride, padding);
-        check_both(conv, 3, Algorithm::Direct, DIRECT).unwrap();
-        let (in_channels, out_channels) = (3 * channels.0, 3 * channels.1);
-        let conv = Conv2d { in_channels, out_channels, groups: 3, ..conv };
-        check_both(conv, 2, Algorithm::Direct, DIRECT).unwrap();
+        check_alone_and_in_groups(square(channels, side, k, stride, padding));
     }
 }
 
@@ -260,11 +264,7 @@ fn strides_that_pass_over_pixels() {
         ((16, 128), 9, 1, 1, 0),
         ((16, 16), 1, 1, 2, 1),
     ] {
-        let conv = square(channels, side, k, stride, padding);
-        check_both(conv, 3, Algorithm::Direct, DIRECT).unwrap();
-        let (in_channels, out_channels) = (2 * channels.0, 2 * channels.1);
-        let conv = Conv2d { in_channels, out_channels, groups: 2, ..conv };
-        check_both(conv, 2, Algorithm::Direct, DIRECT).unwrap();
+        check_alone_and_in_groups(square(channels, side, k, stride, padding));
     }
 }
 
