@@ -176,7 +176,7 @@ impl Plan {
         let fit = |pixels: usize| images_of(pixels, self.pixels);
         let n_tasks = TASKS_OF_THREAD * rayon::current_num_threads();
         let at_a_time = n_images.div_ceil(n_tasks).clamp(fit(PASS_PIXELS), fit(TASK_PIXELS));
-        // Those at a corner of the image are as many as the images: whole tiles of them.
+        // Pixels at a corner of an image are multiplied together, as many as there are images: whole tiles.
         let tile = tile_rows(isa);
         let at_a_time = if at_a_time < tile { at_a_time } else { at_a_time / tile * tile };
         // Bands of rows where there are few images.

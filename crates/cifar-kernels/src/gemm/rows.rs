@@ -271,10 +271,8 @@ unsafe fn tiles_of_rows<
             // Only these write so much in so few steps: half as many bytes, in bf16, keep up without.
             if V > PANEL && size_of::<O>() == size_of::<f32>() {
                 for &target in targets {
-                    let to = out.wrapping_add(target).addr().wrapping_add(RESULTS_AHEAD);
-                    for v in 0..V {
-                        simd.fetch(to.wrapping_add(v * S::LANES * size_of::<O>()));
-                    }
+                    let to = out.wrapping_add(target).wrapping_byte_add(RESULTS_AHEAD);
+                    fetch_run(simd, to, V * S::LANES);
                 }
             }
             // SAFETY: rows of `a` and their runs, and the rows of a panel that these meet.
